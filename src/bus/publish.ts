@@ -1,0 +1,94 @@
+import type { Channel, GapCause, Quality, TradeNumbering } from '../domain/event.ts'
+import type { Instrument, Market } from '../domain/instrument.ts'
+
+/**
+ * One event offered to a channel. All fields are text because that is what travels; ids are decimal digits, times integer
+ * microseconds. The append script alone decides what becomes of it.
+ */
+export interface Offer {
+  readonly kind: 'TRADE' | 'QUOTE' | 'TICKER' | 'KLINE' | 'DELTA' | 'SNAPSHOT' | 'GIVEUP'
+  /**
+   * TRADE: trade or aggregate id. QUOTE: update id. TICKER: close time, us. DELTA, SNAPSHOT: last update id.
+   * KLINE: `interval@openTime@trades`, `@closed` appended when final. GIVEUP: first id of the open range to be closed.
+   */
+  readonly id: string
+  /** DELTA: first update id. KLINE: `openTime@endTime` (us, end exclusive = close time + 1 ms). GIVEUP: last id of the range. Else ''. */
+  readonly first: string
+  readonly venueTime: string
+  readonly receivedTime: string
+  readonly source: string
+  readonly trace: string
+  /**
+   * TRADE, DELTA, SNAPSHOT: the tolerance is over, a hole below this event is to be declared with this cause.
+   * QUOTE, TICKER, KLINE: this event is the first after an interruption of its line.
+   * GIVEUP: ignored. '' otherwise.
+   */
+  readonly declare: GapCause | ''
+  /** SNAPSHOT: asked for (refresh, resync), so it is appended when it equals a joined stream's position. */
+  readonly refresh: boolean
+  /** The payload, JSON. GIVEUP: how the range was closed, for example `given-up`. */
+  readonly data: string
+}
+
+/** Offers for one channel of one instrument, in order. */
+export interface ChannelBatch {
+  readonly market: Market
+  readonly instrument: Instrument
+  readonly channel: Channel
+  /** Version of the dispatch table under which these were made; an older one than the channel's is refused. */
+  readonly tableVersion: number
+  /** TRADE only, else ''. */
+  readonly numbering: TradeNumbering | ''
+  /** The word for the `quality` field of ORDERBOOK events; `LIVE` is written as ''. */
+  readonly quality: Quality
+  /** Epoch the caller was last told for this instrument, '' if none. */
+  readonly epoch: string
+  readonly offers: readonly Offer[]
+}
+
+/**
+ * What happened to an offer that was not plainly appended:
+ * - `duplicate`: it, or something newer where only the newest counts, is in the stream already.
+ * - `gap`: events are missing below it (`have` is the last id of the stream); offer it again, with `declare` when the tolerance is over.
+ * - `early`: a snapshot ahead of a joined stream; offer it again when the stream is there, with `declare` after 1 s.
+ * - `refused`: not taken, `reason` says why; nothing was written for it.
+ * - `gapTold`: a GAP was appended, then the event (TRADE, QUOTE, TICKER, KLINE, SNAPSHOT).
+ * - `gapToldRefused`: a GAP was appended and the event refused; the book waits for a snapshot or a continuing delta (DELTA).
+ */
+export type Verdict = 'duplicate' | 'gap' | 'early' | 'refused' | 'gapTold' | 'gapToldRefused'
+export type RefusalReason = 'unjoined' | 'snapshot-too-old' | 'table-version' | 'ledger-full' | 'error'
+
+export interface OfferOutcome {
+  readonly index: number
+  readonly verdict: Verdict
+  readonly reason: RefusalReason | null
+  /** Redis's own words when `reason` is `error`. */
+  readonly error: string | null
+}
+
+/** Outcome of one batch. `null` in `PublishResult.channels` means all were appended and the epoch is the one the caller knew. */
+export interface ChannelOutcome {
+  readonly epoch: string
+  /** True when this call began a new epoch or a new numbering for the instrument. */
+  readonly epochChanged: boolean
+  /** Last venue id in the stream after this call (`TRADE`, `ORDERBOOK`), '' otherwise or when there is none. */
+  readonly have: string
+  /** ORDERBOOK: whether the stream is joined after this call. */
+  readonly joined: boolean
+  readonly outcomes: readonly OfferOutcome[]
+}
+
+export interface PublishResult {
+  /** Milliseconds part of the greatest entry id written by this call, 0 if none. */
+  readonly greatestEntryMs: number
+  readonly channels: readonly (ChannelOutcome | null)[]
+}
+
+/**
+ * The data bus seen from the dispatcher. Rejects with `BusError` when the outcome is unknown or Redis cannot be used;
+ * offering the same again is always safe.
+ */
+export interface EventBus {
+  /** Bounded by the caller: at most `eventsPerCallMax` offers and `bytesPerCallMax` bytes of payload unless it is a single offer. */
+  publish(batches: readonly ChannelBatch[]): Promise<PublishResult>
+}
