@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
+import { BucketHistogram } from './bucket-histogram.ts'
 
 /**
  * Every metric Meltica exports, named once, with its unit. The hot path counts in plain numbers and a `collect` hook
@@ -26,10 +27,10 @@ export const metrics = {
     labelNames: ['market'] as const,
     registers,
   }),
-  socketToAppendSeconds: new Histogram({
+  socketToAppendSeconds: new BucketHistogram({
     name: 'meltica_socket_to_append_seconds',
     help: 'From the arrival of a frame to the reply of the append script',
     buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
-    registers,
+    registry,
   }),
 }
