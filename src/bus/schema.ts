@@ -12,9 +12,9 @@ import { CanonicalType, GapCause } from '../domain/event.ts'
 const patterns = {
   /** No leading zero, so that equal ids are equal texts; 19 digits hold every 64-bit id. */
   id: /^(0|[1-9][0-9]{0,18})$/,
-  /** The venue's own writing, padded zeros and exponents included; `0E-8` is a zero some venues send. */
-  unsigned: /^[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?$/,
-  signed: /^-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?$/,
+  /** The venue's own writing, padded zeros included; never an exponent. */
+  unsigned: /^[0-9]{1,40}(\.[0-9]{1,40})?$/,
+  signed: /^-?[0-9]{1,40}(\.[0-9]{1,40})?$/,
 } as const
 
 const id = z.string().regex(patterns.id)
