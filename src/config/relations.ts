@@ -1,0 +1,111 @@
+import type { Config } from './schema.ts'
+
+/** What must hold between settings. It is looked at only when every setting it reads was admitted by itself. */
+interface Relation {
+  /** The settings it reads; the first one is named in the refusal. */
+  readonly paths: readonly [string, ...string[]]
+  /** What was expected and found, null when it holds. */
+  check(config: Config): string | null
+}
+
+export const relations: readonly Relation[] = [
+  {
+    paths: ['redis.nodes', 'redis.mode'],
+    check: ({ redis }) =>
+      redis.mode === 'single' && redis.nodes.length > 0
+        ? `expected none with redis.mode single, found ${redis.nodes.length}`
+        : redis.mode !== 'single' && redis.nodes.length === 0
+          ? `expected at least one host:port with redis.mode ${redis.mode}, found none`
+          : null,
+  },
+  {
+    paths: ['redis.url', 'redis.mode'],
+    check: ({ redis }) =>
+      redis.url !== null && redis.mode !== 'single'
+        ? `expected null with redis.mode ${redis.mode}, which uses redis.nodes, found an address`
+        : null,
+  },
+  {
+    paths: ['redis.url', 'redis.embedded', 'redis.mode'],
+    check: ({ redis }) =>
+      redis.url === null && redis.mode === 'single' && redis.embedded === 'never'
+        ? 'expected an address, because redis.embedded is never, found null'
+        : null,
+  },
+  {
+    paths: ['redis.sentinelName', 'redis.mode'],
+    check: ({ redis }) =>
+      (redis.mode === 'sentinel') === (redis.sentinelName !== null)
+        ? null
+        : redis.mode === 'sentinel'
+          ? 'expected the name of the master with redis.mode sentinel, found null'
+          : `expected null with redis.mode ${redis.mode}, found "${redis.sentinelName}"`,
+  },
+  {
+    paths: ['redis.tls', 'redis.tls.enabled', 'redis.tls.caFile', 'redis.tls.certFile', 'redis.tls.keyFile'],
+    check: ({ redis: { tls, url } }) => {
+      const isGiven = tls.caFile !== null || tls.certFile !== null || tls.keyFile !== null
+      if (isGiven && !tls.enabled && !url?.startsWith('rediss:')) {
+        return 'expected redis.tls.enabled true or a rediss:// address where files for TLS are given, found neither'
+      }
+      return (tls.certFile === null) === (tls.keyFile === null)
+        ? null
+        : 'expected redis.tls.certFile and redis.tls.keyFile together, found only one'
+    },
+  },
+  {
+    paths: ['venues.binance', 'venues.binance.environment', 'venues.binance.streamUrl', 'venues.binance.restUrl'],
+    check: ({ venues: { binance } }) => {
+      const given = [binance.streamUrl, binance.restUrl].filter((url) => url !== null).length
+      if (given === 1) return 'expected streamUrl and restUrl both given or both null, found only one'
+      return given === 0 && binance.environment !== 'simulated'
+        ? `expected streamUrl and restUrl with environment ${binance.environment}, found null`
+        : null
+    },
+  },
+  atLeast('ingest.earlySnapshotMs', 'ingest.latenessToleranceMs', ({ ingest }) => [
+    ingest.earlySnapshotMs,
+    ingest.latenessToleranceMs,
+  ]),
+  atLeast('ingest.queueEventsMax', 'ingest.eventsPerCallMax', ({ ingest }) => [
+    ingest.queueEventsMax,
+    ingest.eventsPerCallMax,
+  ]),
+  atLeast('ingest.queueBytesMax', 'ingest.bytesPerCallMax', ({ ingest }) => [
+    ingest.queueBytesMax,
+    ingest.bytesPerCallMax,
+  ]),
+  atLeast('ingest.queueBytesMax', 'ingest.frameBytesMax', ({ ingest }) => [ingest.queueBytesMax, ingest.frameBytesMax]),
+  {
+    paths: ['routes'],
+    check: ({ routes }) => {
+      const found: string[] = []
+      routes.forEach((route, index) => {
+        const { type, intervals, via, filters = [] } = route
+        const hasIntervals = intervals !== undefined && intervals.length > 0
+        if (type === 'KLINE' && !hasIntervals) found.push(`routes.${index} of type KLINE without intervals`)
+        if (type !== 'KLINE' && intervals !== undefined) found.push(`routes.${index} of type ${type} with intervals`)
+        if (type !== 'TRADE' && via !== undefined) found.push(`routes.${index} of type ${type} with via`)
+        filters.forEach(({ op, value }, at) => {
+          const isFit = op === 'exists' ? value === undefined || typeof value === 'boolean' : value !== undefined
+          if (!isFit || (op === 'in') !== Array.isArray(value)) {
+            found.push(`routes.${index}.filters.${at} with a value that does not fit ${op}`)
+          }
+        })
+      })
+      return found.length === 0
+        ? null
+        : `expected intervals on KLINE alone, via on TRADE alone, and a list for the operator in alone, found ${found.join('; ')}`
+    },
+  },
+]
+
+function atLeast(greater: string, smaller: string, read: (config: Config) => [number, number]): Relation {
+  return {
+    paths: [greater, smaller],
+    check: (config) => {
+      const [upper, lower] = read(config)
+      return upper >= lower ? null : `expected at least ${smaller}, which is ${lower}, found ${upper}`
+    },
+  }
+}

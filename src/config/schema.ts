@@ -1,0 +1,148 @@
+import { z } from 'zod'
+
+/**
+ * The shape of the configuration. Values and their meaning stand in `config/meltica.yaml`; here is only what is admitted.
+ * Every check carries the words for what was expected, so that a refusal reads `expected <these words>, found ...`.
+ */
+const integer = (from: number, to = Number.MAX_SAFE_INTEGER) => {
+  const error = to === Number.MAX_SAFE_INTEGER ? `an integer of at least ${from}` : `an integer from ${from} to ${to}`
+  return z.int({ error }).min(from, { error }).max(to, { error })
+}
+const number = (from: number, to: number) => {
+  const error = `a number from ${from} to ${to}`
+  return z.number({ error }).min(from, { error }).max(to, { error })
+}
+const flag = () => z.boolean({ error: 'true or false' })
+const text = (words = 'a text that is not empty', pattern = /\S/) =>
+  z.string({ error: words }).regex(pattern, { error: words })
+const word = <const Words extends readonly [string, ...string[]]>(...words: Words) =>
+  z.enum(words, { error: words.length === 1 ? words[0] : `one of ${words.join(', ')}` })
+const address = (...schemes: string[]) =>
+  text(
+    `an address that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+    new RegExp(`^(${schemes.join('|')})://[^\\s]+$`),
+  )
+const list = <Item extends z.ZodType>(item: Item, words: string) => z.array(item, { error: words })
+const group = <Shape extends z.ZodRawShape>(shape: Shape) => z.strictObject(shape, { error: 'a group of settings' })
+
+export const FILTER_OPERATORS = ['eq', 'neq', 'in', 'prefix', 'exists', 'gt', 'lt'] as const
+
+const scalar = z.union([z.string(), z.number(), z.boolean()], { error: 'a text, a number, true or false' })
+const filter = group({
+  path: text('a dot path into the canonical event, for example data.price'),
+  op: word(...FILTER_OPERATORS),
+  value: z.union([scalar, z.array(scalar)], { error: 'a value, or a list of values for the operator in' }).optional(),
+})
+
+const INTERVALS = '1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M'.split(' ') as [string, ...string[]]
+
+const route = group({
+  type: word('TRADE', 'QUOTE', 'TICKER', 'KLINE', 'ORDERBOOK'),
+  market: word('BINANCE-SPOT'),
+  instruments: list(
+    text('an instrument as BASE-QUOTE, * standing for any part', /^[^\s:{}]+$/),
+    'a list of instruments as BASE-QUOTE',
+  ).min(1, { error: 'at least one instrument' }),
+  via: word('auto', 'trade', 'aggTrade').optional(),
+  intervals: list(word(...INTERVALS), 'a list of intervals, for example [1m, 1h]').optional(),
+  filters: list(filter, 'a list of filters {path, op, value}').optional(),
+  throttleMs: integer(1, 3_600_000).optional(),
+})
+
+const maxLength = group({ maxLength: integer(1).nullable() })
+const port = integer(0, 65_535)
+const timeoutMs = integer(1, 600_000)
+const file = text('the path of a file')
+
+export const configSchema = group({
+  prefix: text('letters, digits and : . - _', /^[A-Za-z0-9:._-]+$/),
+  partitions: integer(1, 16_384),
+  roles: list(word('ingest'), 'a list of roles').min(1, { error: 'at least one role' }),
+  worker: group({ id: text('letters, digits, . - and _', /^[A-Za-z0-9._-]{1,128}$/).nullable() }),
+  redis: group({
+    url: address('redis', 'rediss', 'unix').nullable(),
+    mode: word('single', 'sentinel', 'cluster'),
+    nodes: list(text('host:port', /^\S+:\d{1,5}$/), 'a list of host:port'),
+    sentinelName: text().nullable(),
+    username: text().nullable(),
+    password: text().nullable(),
+    passwordFile: file.nullable(),
+    tls: group({
+      enabled: flag(),
+      caFile: file.nullable(),
+      certFile: file.nullable(),
+      keyFile: file.nullable(),
+      servername: text().nullable(),
+    }),
+    connectTimeoutMs: timeoutMs,
+    commandTimeoutMs: timeoutMs,
+    embedded: word('auto', 'never'),
+  }),
+  venues: group({
+    binance: group({
+      environment: word('simulated', 'production', 'testnet', 'demo'),
+      streamUrl: address('wss', 'ws').nullable(),
+      restUrl: address('https', 'http').nullable(),
+      apiUrl: address('wss', 'ws').nullable(),
+      timeUnit: word('millisecond', 'microsecond'),
+      depthLimit: integer(1, 5000),
+      requestWeightShare: number(0.01, 1),
+      restTimeoutMs: timeoutMs,
+      depthTimeoutMs: timeoutMs,
+      instrumentsRefreshSeconds: integer(1, 86_400),
+    }),
+  }),
+  routes: list(route, 'a list of routes').min(1, { error: 'at least one route' }),
+  ingest: group({
+    redundancy: integer(1, 4),
+    latenessToleranceMs: integer(0, 60_000),
+    earlySnapshotMs: integer(1, 60_000),
+    queueEventsMax: integer(1),
+    queueBytesMax: integer(1024),
+    eventsPerCallMax: integer(1, 10_000),
+    bytesPerCallMax: integer(1024, 64 * 1024 * 1024),
+    heldPerLineMax: integer(1),
+    bookBufferEventsMax: integer(1),
+    frameBytesMax: integer(1024, 256 * 1024 * 1024),
+    backfill: group({ ageMaxMinutes: integer(0, 1440), tradesMax: integer(0, 10_000_000) }),
+    connections: group({
+      topicsPerConnectionMax: integer(1, 1024),
+      staleFloorMs: integer(100, 600_000),
+      pausedMsMax: integer(100, 600_000),
+      renewalOverlapMs: integer(100, 3_600_000),
+    }),
+  }),
+  retention: group({
+    TRADE: maxLength,
+    QUOTE: maxLength,
+    TICKER: maxLength,
+    KLINE: maxLength,
+    ORDERBOOK: maxLength,
+    bell: maxLength,
+    deadLetters: maxLength,
+  }),
+  simulator: group({
+    instruments: integer(1, 5000),
+    seed: integer(0, 4_294_967_295),
+    rate: number(0.01, 10_000_000),
+    port,
+  }),
+  telemetry: group({
+    listen: text('host:port, or off', /^(off|\S+:\d{1,5})$/),
+    logLevel: word('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    logFormat: word('auto', 'json', 'pretty'),
+  }),
+})
+
+type DeepReadonly<T> = T extends (infer Item)[]
+  ? readonly DeepReadonly<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+    : T
+
+/** The configuration as admitted: complete, checked and frozen. */
+export type Config = DeepReadonly<z.infer<typeof configSchema>>
+export type RouteConfig = Config['routes'][number]
+
+/** Settings that must never be shown, wherever a value is printed. */
+export const SECRET_PATHS: ReadonlySet<string> = new Set(['redis.password'])
