@@ -1,4 +1,4 @@
-import { Counter, Gauge, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { BucketHistogram } from './bucket-histogram.ts'
 
 /**
@@ -24,6 +24,121 @@ export const metrics = {
   venueConnections: new Gauge({
     name: 'meltica_venue_connections',
     help: 'Open stream connections',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueReconnects: new Counter({
+    name: 'meltica_venue_reconnects_total',
+    help: 'Stream connections lost and opened again, by the reason of the loss',
+    labelNames: ['market', 'reason'] as const,
+    registers,
+  }),
+  venueRenewals: new Counter({
+    name: 'meltica_venue_renewals_total',
+    help: 'Stream connections replaced without interruption, by reason',
+    labelNames: ['market', 'reason'] as const,
+    registers,
+  }),
+  venueResubscribes: new Counter({
+    name: 'meltica_venue_resubscribes_total',
+    help: 'Silent topics subscribed again on their connection, by the evidence',
+    labelNames: ['market', 'reason'] as const,
+    registers,
+  }),
+  venueMoves: new Counter({
+    name: 'meltica_venue_moves_total',
+    help: 'Instruments moved to another stream connection, by reason',
+    labelNames: ['market', 'reason'] as const,
+    registers,
+  }),
+  venueStaleTopics: new Gauge({
+    name: 'meltica_venue_stale_topics',
+    help: 'Topics acknowledged by the venue and silent although they should flow',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueSubscribeErrors: new Counter({
+    name: 'meltica_venue_subscribe_errors_total',
+    help: 'Error replies to SUBSCRIBE and UNSUBSCRIBE',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueInterruptedTopics: new Counter({
+    name: 'meltica_venue_interrupted_topics_total',
+    help: 'Topics interrupted without another connection covering them, by cause',
+    labelNames: ['market', 'cause'] as const,
+    registers,
+  }),
+  venueMessagesSent: new Counter({
+    name: 'meltica_venue_messages_sent_total',
+    help: 'Messages sent to the venue, pings and pongs counted',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueFrames: new Counter({
+    name: 'meltica_venue_frames_total',
+    help: 'Frames received on stream connections',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueReceivedBytes: new Counter({
+    name: 'meltica_venue_received_bytes_total',
+    help: 'Payload bytes received on stream connections',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueStrayEvents: new Counter({
+    name: 'meltica_venue_stray_events_total',
+    help: 'Events of topics that their connection did not carry any more',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueRepliesUnmatched: new Counter({
+    name: 'meltica_venue_replies_unmatched_total',
+    help: 'Replies that answered no request of ours',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueRequests: new Counter({
+    name: 'meltica_venue_requests_total',
+    help: 'REST requests sent, by endpoint and HTTP status (none: no answer came)',
+    labelNames: ['market', 'endpoint', 'status'] as const,
+    registers,
+  }),
+  venueRequestSeconds: new Histogram({
+    name: 'meltica_venue_request_seconds',
+    help: 'From the sending of a REST request to its whole answer',
+    labelNames: ['market', 'endpoint'] as const,
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  }),
+  venueWeightUsed: new Gauge({
+    name: 'meltica_venue_weight_used',
+    help: 'Request weight counted in the present minute of the venue',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueRequestWaits: new Counter({
+    name: 'meltica_venue_request_waits_total',
+    help: 'REST requests that had to wait for the budget',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueRequestRefusals: new Counter({
+    name: 'meltica_venue_request_refusals_total',
+    help: 'REST requests that the budget refused to send',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueBans: new Counter({
+    name: 'meltica_venue_bans_total',
+    help: 'Answers 429 and 418, after which the venue is left alone for as long as it says',
+    labelNames: ['market', 'status'] as const,
+    registers,
+  }),
+  venueInstrumentsSkipped: new Gauge({
+    name: 'meltica_venue_instruments_skipped',
+    help: 'Listings of the newest exchangeInfo that could not be understood and were left out',
     labelNames: ['market'] as const,
     registers,
   }),
