@@ -63,6 +63,24 @@ export class BinanceStreams implements StreamProtocol {
     return JSON.stringify({ method: 'LIST_SUBSCRIPTIONS', id })
   }
 
+  /**
+   * The best price has an update id that some depth update must cover, and both trade streams tell the same trades. Nothing
+   * else is sure: a deep level moves no best price, and an iceberg order may trade without a level moving.
+   */
+  mustMoveWith(topic: string, moved: string): boolean {
+    const word = topic.slice(topic.indexOf('@') + 1)
+    switch (moved.slice(moved.indexOf('@') + 1)) {
+      case 'bookTicker':
+        return word === 'depth@100ms' || word === 'depth'
+      case 'trade':
+        return word === 'aggTrade'
+      case 'aggTrade':
+        return word === 'trade'
+      default:
+        return false
+    }
+  }
+
   parseFrame(text: string, receivedTimeUs: number): Frame {
     return this.#parser.parse(text, receivedTimeUs)
   }
