@@ -8,6 +8,26 @@ export interface RestAnswer {
 }
 
 /**
+ * Hands one frame to the server: the stream name, the JSON text of `data` without the combined envelope, and, where the
+ * source has it as such, the whole text with the envelope (otherwise the server wraps). False: wait for `ready()`.
+ */
+export type Emit = (stream: string, data: string, combined?: string) => boolean
+
+/** One application of a fault: to a frame, a connection, or a request. */
+export interface FaultRecord {
+  readonly fault: string
+  /** Number of the fault, in the order in which faults were told. */
+  readonly id: number
+  readonly timeMs: number
+  /** For a frame, its stream and text of `data` (at most 1,000 characters). */
+  readonly stream?: string
+  readonly data?: string
+  /** For a connection, its number; for a request, its path. */
+  readonly connection?: number
+  readonly path?: string
+}
+
+/**
  * Where a simulated venue's data comes from: a replayed capture or a generated market. The server speaks the venue's
  * protocol around it, the faults stand between the two.
  */
@@ -16,13 +36,14 @@ export interface MarketSource {
   readonly streams: ReadonlySet<string> | null
   /** The server tells which streams have at least one live subscriber now. */
   subscribed(streams: ReadonlySet<string>): void
-  /**
-   * Begins to emit. `emit` takes the stream name and the JSON text of `data` (without the combined envelope) and answers
-   * whether the source may go on at once; otherwise it waits for `ready()`.
-   */
-  start(emit: (stream: string, data: string) => boolean, ready: () => Promise<void>): void
+  /** The request weight a minute that its `exchangeInfo` tells; absent: the venue's usual 6,000. */
+  readonly requestWeightMax?: number
+  /** Begins to emit. When `emit` answers false the source waits for `ready()`, which resolves when every buffer is empty. */
+  start(emit: Emit, ready: () => Promise<void>): void
   /** Answers a public REST request; `path` as `/api/v3/depth`. null: no such endpoint here (the server says 404). */
   rest(path: string, query: URLSearchParams): Promise<RestAnswer | null>
+  /** Told of every fault that was applied, after the fact, so that a ledger can hold it. */
+  faultApplied?(record: FaultRecord): void
   /** Resolves when the last frame was emitted; never for an endless market. */
   readonly done: Promise<void>
   /** For `GET /simulator/state`. */
