@@ -1,0 +1,244 @@
+import { readFileSync } from 'node:fs'
+import type { ConnectionOptions as TlsOptions } from 'node:tls'
+import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
+import { UnavailableError, UsageError } from '../errors.ts'
+import { describe, toBusError } from './errors.ts'
+
+/** How to reach Redis; the shape of `redis` in the configuration. */
+export interface RedisConnectionOptions {
+  /** `redis://[user:password@]host:port[/db]`, `rediss://` with TLS, or `unix:///path`. For mode `single`. */
+  readonly url: string | null
+  readonly mode: 'single' | 'sentinel' | 'cluster'
+  /** `host:port` of the sentinels, or of some nodes of the cluster. */
+  readonly nodes: readonly string[]
+  readonly sentinelName: string | null
+  readonly username: string | null
+  readonly password: string | null
+  /** Read when `password` is null; a line feed at its end is no part of it. */
+  readonly passwordFile?: string | null
+  readonly tls: {
+    readonly enabled: boolean
+    readonly caFile: string | null
+    readonly certFile: string | null
+    readonly keyFile: string | null
+    readonly servername: string | null
+  }
+  readonly connectTimeoutMs: number
+  readonly commandTimeoutMs: number
+}
+
+/** Options for a single server at `url`, everything else as by default. */
+export function redisAt(url: string): RedisConnectionOptions {
+  const tls = { enabled: false, caFile: null, certFile: null, keyFile: null, servername: null }
+  const address = { url, mode: 'single', nodes: [], sentinelName: null, username: null, password: null } as const
+  return { ...address, tls, connectTimeoutMs: 5_000, commandTimeoutMs: 5_000 }
+}
+
+/**
+ * `command` never queues and never sends again by itself: whoever offered knows at once and offers again when it is ready.
+ * `blocking` waits inside Redis, so nothing else may use it.
+ */
+export type ConnectionKind = 'command' | 'blocking'
+
+/** Told what happens to a connection; messages hold no secret. */
+export interface ConnectionObserver {
+  /** Every failure, also while it is trying again: to be counted, and logged at a limited rate. */
+  failed(kind: ConnectionKind, message: string): void
+  /** The connection stands; `again` when it had been lost. */
+  ready(kind: ConnectionKind, again: boolean): void
+}
+
+const RETRY_DELAY_MS_MIN = 50
+const RETRY_DELAY_MS_MAX = 2_000
+const KEEP_ALIVE_MS = 10_000
+
+/** One connection to Redis that reopens for ever until it is closed. Errors come as `BusError`. */
+export class RedisConnection {
+  readonly kind: ConnectionKind
+  readonly isCluster: boolean
+  /** Where it leads, without user and password. */
+  readonly address: string
+  readonly #client: Redis | Cluster
+  readonly #connectTimeoutMs: number
+  readonly #observer: ConnectionObserver | null
+  #lastFailure = ''
+  #wasReady = false
+  #closed = false
+
+  constructor(options: RedisConnectionOptions, kind: ConnectionKind, observer: ConnectionObserver | null = null) {
+    this.kind = kind
+    this.isCluster = options.mode === 'cluster'
+    this.address = addressOf(options)
+    this.#observer = observer
+    this.#connectTimeoutMs = options.connectTimeoutMs
+    this.#client = createClient(options, kind)
+    this.#client.on('error', (error: unknown) => this.#failed(error))
+    this.#client.on('node error', (error: unknown) => this.#failed(error))
+    this.#client.on('ready', () => {
+      this.#observer?.ready(this.kind, this.#wasReady)
+      this.#wasReady = true
+    })
+  }
+
+  get isReady(): boolean {
+    return this.#client.status === 'ready'
+  }
+
+  /** Sends one command. Texts in, texts out. Throws: BusError, with `outcomeUnknown` when it may have been carried out. */
+  async send(name: string, args: (string | number)[]): Promise<unknown> {
+    try {
+      return await this.#client.sendCommand(new Command(name, args, { replyEncoding: 'utf8' }))
+    } catch (error) {
+      throw toBusError(error)
+    }
+  }
+
+  /**
+   * Waits for the connection.
+   *
+   * Throws: UnavailableError at the first failure (it goes on trying nevertheless), or when nothing came in time.
+   */
+  async ready(): Promise<void> {
+    if (this.isReady) return
+    const client = this.#client
+    const problem = await new Promise<string | null>((resolve) => {
+      const failed = (error: unknown): void => finish(this.#textOf(error))
+      const ready = (): void => finish(null)
+      const timer = setTimeout(
+        () => finish(this.#lastFailure || `nothing for ${this.#connectTimeoutMs} ms`),
+        this.#connectTimeoutMs,
+      )
+      const finish = (outcome: string | null): void => {
+        clearTimeout(timer)
+        client.off('error', failed).off('ready', ready)
+        resolve(outcome)
+      }
+      client.once('error', failed).once('ready', ready)
+      if (this.#lastFailure !== '') finish(this.#lastFailure)
+    })
+    if (problem !== null) throw new UnavailableError(`Expected Redis at ${this.address}, found: ${problem}`)
+  }
+
+  /** Waits until it stands, however long that takes, or it is closed: for going on after an outage. */
+  async restored(): Promise<void> {
+    while (!this.isReady && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        const client = this.#client
+        const finish = (): void => {
+          client.off('ready', finish).off('end', finish)
+          resolve()
+        }
+        client.once('ready', finish).once('end', finish)
+      })
+    }
+  }
+
+  /** Closing twice is harmless. Commands in hand are rejected. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#client.disconnect()
+  }
+
+  #failed(error: unknown): void {
+    this.#lastFailure = this.#textOf(error)
+    if (!this.#closed) this.#observer?.failed(this.kind, this.#lastFailure)
+  }
+
+  #textOf(error: unknown): string {
+    const lastNode = error instanceof Error && 'lastNodeError' in error ? error.lastNodeError : null
+    const { message, code } = describe(lastNode ?? error)
+    return message === '' ? code : message
+  }
+}
+
+function createClient(options: RedisConnectionOptions, kind: ConnectionKind): Redis | Cluster {
+  const common = commonOptions(options, kind)
+  if (options.mode === 'single') {
+    if (options.url === null) throw new UsageError('Expected redis.url for mode single, found none')
+    const url = new URL(options.url)
+    if (url.protocol === 'unix:') return new Redis({ ...common, path: decodeURIComponent(url.pathname) })
+    const tls = common.tls ?? (url.protocol === 'rediss:' ? tlsOptions(options) : undefined)
+    // ioredis prefers the options to what the URL says, so only what is set may stand in them.
+    return new Redis(options.url, { ...common, ...(tls ? { tls } : {}) })
+  }
+  if (options.nodes.length === 0) throw new UsageError(`Expected redis.nodes for mode ${options.mode}, found none`)
+  const nodes = options.nodes.map(parseNode)
+  if (options.mode === 'cluster') {
+    const { retryStrategy: clusterRetryStrategy, enableOfflineQueue, ...redisOptions } = common
+    return new Cluster(nodes, {
+      clusterRetryStrategy,
+      enableOfflineQueue,
+      redisOptions,
+      slotsRefreshTimeout: options.connectTimeoutMs,
+    })
+  }
+  if (options.sentinelName === null) throw new UsageError('Expected redis.sentinelName for mode sentinel, found none')
+  const sentinelTls = common.tls ? { enableTLSForSentinelMode: true, sentinelTLS: common.tls } : {}
+  return new Redis({
+    ...common,
+    ...sentinelTls,
+    sentinels: nodes,
+    name: options.sentinelName,
+    sentinelRetryStrategy: retryDelayMs,
+  })
+}
+
+function commonOptions(options: RedisConnectionOptions, kind: ConnectionKind) {
+  const password =
+    options.password ?? (options.passwordFile ? readText('redis.passwordFile', options.passwordFile).trimEnd() : null)
+  return {
+    connectionName: `meltica-${kind}`,
+    connectTimeout: options.connectTimeoutMs,
+    keepAlive: KEEP_ALIVE_MS,
+    noDelay: true,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: retryDelayMs,
+    ...(kind === 'command'
+      ? { commandTimeout: options.commandTimeoutMs }
+      : { blockingTimeout: options.commandTimeoutMs }),
+    ...(options.username === null ? {} : { username: options.username }),
+    ...(password === null ? {} : { password }),
+    ...(options.tls.enabled ? { tls: tlsOptions(options) } : {}),
+  } satisfies RedisOptions
+}
+
+/** Full jitter, so that a fleet does not come back at one moment; never gives up. */
+function retryDelayMs(attempt: number): number {
+  const ceilingMs = Math.min(RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN * 2 ** Math.min(attempt, 10))
+  return RETRY_DELAY_MS_MIN + Math.random() * (ceilingMs - RETRY_DELAY_MS_MIN)
+}
+
+function tlsOptions(options: RedisConnectionOptions): TlsOptions {
+  const { caFile, certFile, keyFile, servername } = options.tls
+  return {
+    ...(caFile ? { ca: readText('redis.tls.caFile', caFile) } : {}),
+    ...(certFile ? { cert: readText('redis.tls.certFile', certFile) } : {}),
+    ...(keyFile ? { key: readText('redis.tls.keyFile', keyFile) } : {}),
+    ...(servername ? { servername } : {}),
+  }
+}
+
+function readText(setting: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new UsageError(
+      `Expected ${setting} to name a file that can be read, found ${file}: ${describe(cause).message}`,
+      { cause },
+    )
+  }
+}
+
+function parseNode(node: string): { host: string; port: number } {
+  const at = node.lastIndexOf(':')
+  return { host: node.slice(0, at), port: Number(node.slice(at + 1)) }
+}
+
+function addressOf(options: RedisConnectionOptions): string {
+  if (options.mode !== 'single') return `${options.mode} ${options.nodes.join(', ')}`
+  const url = new URL(options.url ?? 'redis://')
+  return url.protocol === 'unix:' ? url.pathname : `${url.hostname}:${url.port || 6379}`
+}
