@@ -146,6 +146,13 @@ export interface StreamProtocol {
   encodeListSubscriptions(id: number): string
   /** Never throws: what it cannot admit comes back as `rejected`. */
   parseFrame(text: string, receivedTimeUs: number): Frame
+  /** Topics with the same answer (an instrument's) stay on one connection. Absent: the text before the first `@`. */
+  groupOf?(topic: string): string
+  /**
+   * Whether data of `moved` proves that `topic`, of the same group, must show data within 2 s too: the best price cannot
+   * move while the book stands still. False where unsure; a wrong true calls a quiet stream stale. Absent: never.
+   */
+  mustMoveWith?(topic: string, moved: string): boolean
 }
 
 /**

@@ -1,0 +1,43 @@
+import type { Line, LineEnd } from './line.ts'
+import type { ConnectionsOptions } from './options.ts'
+import type { Carrier, Topic } from './topic.ts'
+
+/** When one line may stand in for another. Pure. */
+
+export function carrierOn(topic: Topic, line: Line | null): Carrier | null {
+  if (line === null) return null
+  for (const carrier of topic.carriers) if (carrier.line === line) return carrier
+  return null
+}
+
+/**
+ * Whether what `lost` carried of a topic came by another line all the time: the other subscription was acknowledged
+ * while `lost` still delivered. A line that was closed delivered until its end; one found half-open or silent, only
+ * until its last frame.
+ */
+export function coveredWithout(topic: Topic, lost: Line, end: LineEnd): boolean {
+  const deliveredUntilMs = end === 'disconnect' ? Number.POSITIVE_INFINITY : lost.lastFrameMs
+  for (const carrier of topic.carriers) {
+    if (carrier.line === lost || carrier.line.state !== 'open') continue
+    if (carrier.phase === 'acked' && carrier.ackedMs <= deliveredUntilMs) return true
+  }
+  return false
+}
+
+/**
+ * Whether `next` may take a topic over from `previous` in a planned change: it is acknowledged, and it shows data if
+ * the other does, or has had `overlapMs` to do so and the topic counts as quiet.
+ */
+export function handedOver(
+  topic: Topic,
+  previous: Line | null,
+  next: Line | null,
+  nowMs: number,
+  options: ConnectionsOptions,
+): boolean {
+  const old = carrierOn(topic, previous)
+  if (old === null || old.phase !== 'acked') return true
+  const carrier = carrierOn(topic, next)
+  if (carrier === null || carrier.phase !== 'acked') return false
+  return carrier.lastSeenMs > 0 || old.lastSeenMs === 0 || nowMs - carrier.ackedMs >= options.overlapMs
+}

@@ -1,0 +1,98 @@
+import type { ConnectionsOptions } from './options.ts'
+
+/**
+ * Whether a stream that was acknowledged really flows, apart from whether its line is alive: a line can ping for ever
+ * while one of its streams is dead. Pure; times are monotonic milliseconds at the resolution of the sweep.
+ *
+ * Inter-arrival is learnt at that resolution on purpose: a burst within one sweep counts once, so that a market which
+ * trades in bursts is not called stale between two of them.
+ */
+export interface Freshness {
+  /** When data was last seen, 0: never. */
+  seenMs: number
+  /** Usual time between two sweeps with data (exponentially weighted), 0: not learnt. */
+  usualMs: number
+  samples: number
+  /** Since when a witness has been moving without this topic, 0: not. */
+  evidenceSinceMs: number
+  /** Samples of the liveliest sibling when silence began at `siblingSinceMs`; only kept while there was no data at all. */
+  siblingSamples: number
+  siblingSinceMs: number
+}
+
+/**
+ * Why a topic counts as stale:
+ * - `rate`: silent for many of its usual intervals while others flow.
+ * - `sibling`: a topic that cannot move without this one has moved.
+ * - `never-flowed`: no data since it was acknowledged although its siblings flow; often just a quiet stream.
+ */
+export type Staleness = 'rate' | 'sibling' | 'never-flowed'
+
+/** What else moves, for one judgement. */
+export interface Surroundings {
+  /** Silence is counted from here at the earliest: acknowledgement, resumption after a pause. */
+  readonly sinceMs: number
+  /** Latest data of the siblings that prove this topic must move; 0: none. */
+  readonly witnessSeenMs: number
+  /** Samples of the sibling that has most; 0: none. */
+  readonly siblingSamples: number
+  /** Latest data of anything of the market. */
+  readonly neighbourSeenMs: number
+}
+
+export function newFreshness(): Freshness {
+  return { seenMs: 0, usualMs: 0, samples: 0, evidenceSinceMs: 0, siblingSamples: 0, siblingSinceMs: 0 }
+}
+
+/** Weight of one new interval; about the last 16 count. */
+const LEARNING_WEIGHT = 1 / 16
+
+/** Silence beyond which a topic is stale by its own rate. */
+export function staleAfterMs(freshness: Freshness, options: ConnectionsOptions): number {
+  return Math.max(options.staleFloorMs, options.staleFactor * freshness.usualMs)
+}
+
+/** Takes note of the latest data. An interval longer than the limit was a fault or a halt, and teaches only the limit. */
+export function observe(freshness: Freshness, lastSeenMs: number, options: ConnectionsOptions): void {
+  if (lastSeenMs <= freshness.seenMs) return
+  if (freshness.seenMs > 0) {
+    const intervalMs = lastSeenMs - freshness.seenMs
+    if (freshness.samples === 0) freshness.usualMs = intervalMs
+    else {
+      const learntMs = Math.min(intervalMs, staleAfterMs(freshness, options))
+      freshness.usualMs += (learntMs - freshness.usualMs) * LEARNING_WEIGHT
+    }
+    freshness.samples += 1
+  }
+  freshness.seenMs = lastSeenMs
+  freshness.evidenceSinceMs = 0
+}
+
+/** Judges one acknowledged topic; null: fresh, or rightly quiet as far as anyone can tell. */
+export function judge(
+  freshness: Freshness,
+  around: Surroundings,
+  nowMs: number,
+  options: ConnectionsOptions,
+): Staleness | null {
+  const referenceMs = Math.max(freshness.seenMs, around.sinceMs)
+  if (around.witnessSeenMs < referenceMs + options.staleGraceMs) freshness.evidenceSinceMs = 0
+  else if (freshness.evidenceSinceMs === 0) freshness.evidenceSinceMs = nowMs
+  if (freshness.seenMs === 0 && freshness.siblingSinceMs !== around.sinceMs) {
+    freshness.siblingSinceMs = around.sinceMs
+    freshness.siblingSamples = around.siblingSamples
+  }
+
+  const silentMs = nowMs - referenceMs
+  if (silentMs < options.staleFloorMs) return null
+  if (freshness.evidenceSinceMs > 0 && nowMs - freshness.evidenceSinceMs >= options.staleGraceMs) return 'sibling'
+  if (
+    freshness.samples >= options.staleSamplesMin &&
+    silentMs >= staleAfterMs(freshness, options) &&
+    nowMs - around.neighbourSeenMs <= options.neighbourMs
+  )
+    return 'rate'
+  const siblingSamples = around.siblingSamples - freshness.siblingSamples
+  if (freshness.seenMs === 0 && siblingSamples >= options.neverFlowedSiblingSamplesMin) return 'never-flowed'
+  return null
+}

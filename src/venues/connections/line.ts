@@ -1,0 +1,429 @@
+import { WebSocket } from 'ws'
+import type { Clock } from '../../lib/clock.ts'
+import type { StreamProtocol, VenueSink } from '../venue.ts'
+import type { ConnectionsOptions } from './options.ts'
+import { SlidingWindow } from './outbound.ts'
+import { takeBatch } from './packing.ts'
+import { Carrier, type Topic } from './topic.ts'
+
+/** Why a line ended. `disconnect`: the other side closed it; the last four are ours. */
+export type LineEnd =
+  | 'connect-failed'
+  | 'disconnect'
+  | 'half-open'
+  | 'reply-timeout'
+  | 'silent'
+  | 'overflow'
+  | 'retired'
+  | 'closed'
+
+/** Time as of the latest sweep, shared by all lines, so that the hot path reads a number instead of a clock. */
+export interface Tick {
+  nowMs: number
+  /** Silence before this moment does not count: the process stood still, or the sockets were paused. */
+  rebaseMs: number
+}
+
+/** Counted per message, carried over to Prometheus by the sweep. */
+export interface LineCounts {
+  frames: number
+  bytes: number
+  messagesSent: number
+  /** Events of topics this line does not carry, for example the tail after an UNSUBSCRIBE. */
+  strayEvents: number
+  repliesUnmatched: number
+}
+
+/** What a line reports to the one who owns it. */
+export interface LineOwner {
+  lineOpened(line: Line): void
+  lineEnded(line: Line, end: LineEnd, detail: string): void
+  lineShutdown(line: Line): void
+  topicAcked(carrier: Carrier): void
+  /** The first data of a topic on this line; told before the event goes to the sink. */
+  topicFlowed(carrier: Carrier): void
+  /** `together` is how many shared the refused message; one of them may be to blame. */
+  topicRefused(carrier: Carrier, error: string, together: number): void
+  topicsUnsubscribed(line: Line, names: readonly string[]): void
+  unsubscribeRefused(line: Line, names: readonly string[], error: string): void
+  sinkSaturated(): void
+  /** The venue answered the handshake with 429 or 418. */
+  connectsRefused(status: number, retryAfterMs: number | null): void
+}
+
+export interface LineParts {
+  readonly protocol: StreamProtocol
+  readonly sink: VenueSink
+  readonly clock: Clock
+  readonly options: ConnectionsOptions
+  readonly owner: LineOwner
+  readonly tick: Tick
+  readonly counts: LineCounts
+}
+
+interface Pending {
+  readonly carriers: readonly Carrier[]
+  readonly unsubscribed: readonly string[]
+  readonly sentMs: number
+}
+
+/** After so many errors an UNSUBSCRIBE is given up; what still comes is counted as stray. */
+const UNSUBSCRIBE_TRIES_MAX = 3
+const NO_BATCH_BOUND = Number.MAX_SAFE_INTEGER
+
+/**
+ * One socket from opening to end. It is never opened again: the generation is its identity, and once ended every late
+ * callback of its socket finds `state` closed and does nothing.
+ */
+export class Line {
+  readonly generation: number
+  readonly slotId: number
+  readonly carriers = new Map<string, Carrier>()
+  state: 'connecting' | 'open' | 'closed' = 'connecting'
+  /** Monotonic; 0: not yet open. */
+  openedMs = 0
+  /** Any frame, pings too. */
+  lastFrameMs: number
+  /** 0: no event yet. */
+  lastEventMs = 0
+
+  readonly #parts: LineParts
+  readonly #outbound: SlidingWindow
+  readonly #pending = new Map<number, Pending>()
+  readonly #toSubscribe = new Set<Carrier>()
+  readonly #toUnsubscribe = new Set<string>()
+  readonly #unsubscribeTries = new Map<string, number>()
+  #socket: WebSocket | null = null
+  #nextId = 1
+  #probedMs = 0
+  #pongDue: Buffer | null = null
+  #socketGone: Promise<void> = Promise.resolve()
+
+  constructor(slotId: number, generation: number, parts: LineParts) {
+    this.slotId = slotId
+    this.generation = generation
+    this.#parts = parts
+    this.lastFrameMs = parts.clock.monotonicMs()
+    this.#outbound = new SlidingWindow(
+      parts.protocol.limits.inboundMessagesPerSecondMax,
+      parts.options.outboundWindowMs,
+    )
+  }
+
+  /** Opens the socket. Everything that follows is told to the owner, never before this call has returned. */
+  open(): void {
+    const { options, protocol } = this.#parts
+    let socket: WebSocket
+    try {
+      socket = new WebSocket(protocol.url(), {
+        perMessageDeflate: false,
+        // A broken byte must cost one frame (parseFrame rejects it), not the line.
+        skipUTF8Validation: true,
+        maxPayload: options.payloadBytesMax,
+        handshakeTimeout: options.handshakeTimeoutMs,
+        autoPong: false,
+      })
+    } catch (error) {
+      queueMicrotask(() => this.#end('connect-failed', String(error)))
+      return
+    }
+    this.#socket = socket
+    this.#socketGone = new Promise((resolve) => socket.once('close', () => resolve()))
+    socket.on('open', () => this.#onOpen())
+    socket.on('message', (data, isBinary) => this.#onMessage(data as Buffer, isBinary))
+    socket.on('ping', (payload) => this.#onPing(payload))
+    socket.on('pong', () => this.#onPong())
+    socket.on('unexpected-response', (request, response) => {
+      const status = response.statusCode ?? 0
+      const seconds = Number(response.headers['retry-after'])
+      request.destroy()
+      if (this.state === 'closed') return
+      if (status === 429 || status === 418) {
+        this.#parts.owner.connectsRefused(status, Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : null)
+      }
+      this.#end('connect-failed', `expected status 101 for the handshake, found ${status}`)
+    })
+    socket.on('error', (error) => this.#end(this.openedMs === 0 ? 'connect-failed' : 'disconnect', error.message))
+    socket.on('close', (code, reason) =>
+      this.#end(
+        this.openedMs === 0 ? 'connect-failed' : 'disconnect',
+        `closed by the venue with code ${code} ${reason}`,
+      ),
+    )
+  }
+
+  /** Puts a topic on this line; it is subscribed with the next `flush`. */
+  want(topic: Topic): Carrier {
+    const known = this.carriers.get(topic.name)
+    if (known) return known
+    const carrier = new Carrier(topic, this)
+    this.carriers.set(topic.name, carrier)
+    topic.carriers.push(carrier)
+    this.#toSubscribe.add(carrier)
+    return carrier
+  }
+
+  /** Takes a topic off this line; it is unsubscribed with the next `flush`. */
+  unwant(carrier: Carrier): void {
+    if (this.carriers.get(carrier.name) !== carrier) return
+    this.#forget(carrier)
+    if (this.#toSubscribe.delete(carrier) && carrier.retryAtMs === 0 && !this.#toUnsubscribe.has(carrier.name)) {
+      this.#parts.owner.topicsUnsubscribed(this, [carrier.name])
+    } else this.#toUnsubscribe.add(carrier.name)
+  }
+
+  /** Unsubscribes and subscribes again, for a topic that is acknowledged and silent. */
+  resubscribe(carrier: Carrier): void {
+    if (this.carriers.get(carrier.name) !== carrier) return
+    this.#toUnsubscribe.add(carrier.name)
+    this.#requeue(carrier)
+  }
+
+  /** Sends what is due as far as the message bound allows; the rest goes out at later sweeps. */
+  flush(): void {
+    if (this.state !== 'open') return
+    const { protocol, clock, options } = this.#parts
+    const { subscribeTopicsPerMessageMax: countMax, subscribeBytesPerMessageMax: bytesMax } = protocol.limits
+    const nowMs = clock.monotonicMs()
+    if (this.#pongDue !== null && this.#outbound.take(nowMs)) this.#pong(this.#pongDue)
+    while (this.#toUnsubscribe.size > 0 && this.#outbound.take(nowMs, options.outboundReserve)) {
+      const names = takeBatch(unbounded(this.#toUnsubscribe), countMax, bytesMax).map(({ name }) => name)
+      for (const name of names) this.#toUnsubscribe.delete(name)
+      const id = this.#nextId++
+      this.#pending.set(id, { carriers: [], unsubscribed: names, sentMs: nowMs })
+      this.#send(protocol.encodeUnsubscribe(id, names))
+    }
+    // A topic must not be subscribed before the unsubscription that was asked for earlier has left.
+    if (this.#toUnsubscribe.size > 0) return
+    while (this.#toSubscribe.size > 0) {
+      const carriers = takeBatch(due(this.#toSubscribe, nowMs), countMax, bytesMax)
+      if (carriers.length === 0 || !this.#outbound.take(nowMs, options.outboundReserve)) return
+      for (const carrier of carriers) {
+        this.#toSubscribe.delete(carrier)
+        carrier.phase = 'sent'
+      }
+      const id = this.#nextId++
+      this.#pending.set(id, { carriers, unsubscribed: [], sentMs: nowMs })
+      this.#send(
+        protocol.encodeSubscribe(
+          id,
+          carriers.map((carrier) => carrier.name),
+        ),
+      )
+    }
+  }
+
+  /** Everything that depends on time; called by the sweep. */
+  check(nowMs: number): void {
+    if (this.state !== 'open') return
+    const { options, protocol, tick } = this.#parts
+    for (const pending of this.#pending.values()) {
+      if (nowMs - Math.max(pending.sentMs, tick.rebaseMs) <= options.replyTimeoutMs) break
+      this.end('reply-timeout', `expected a reply within ${options.replyTimeoutMs} ms, found none`)
+      return
+    }
+    const silentMs = nowMs - Math.max(this.lastFrameMs, tick.rebaseMs)
+    const probedFor = this.#probedMs === 0 ? 0 : nowMs - Math.max(this.#probedMs, tick.rebaseMs)
+    if (
+      silentMs > options.transportSilenceFactor * protocol.limits.pingIntervalMs ||
+      probedFor > options.probeTimeoutMs
+    ) {
+      this.end('half-open', `no frame of any kind for ${Math.round(silentMs)} ms`)
+      return
+    }
+    if (this.#probedMs > 0 && this.lastFrameMs >= this.#probedMs) this.#probedMs = 0
+    if (
+      this.#probedMs === 0 &&
+      silentMs > options.probeAfterMs &&
+      this.#outbound.take(nowMs, options.outboundReserve)
+    ) {
+      this.#probedMs = nowMs
+      this.#parts.counts.messagesSent += 1
+      this.#socket?.ping()
+    }
+    this.flush()
+  }
+
+  pause(): void {
+    if (this.state === 'open') this.#socket?.pause()
+  }
+
+  resume(): void {
+    if (this.state === 'open') this.#socket?.resume()
+  }
+
+  /** Ends the line and tells the owner. */
+  end(end: LineEnd, detail: string): void {
+    this.#end(end, detail)
+  }
+
+  /** Resolves when the socket is gone, at the latest `closeTimeoutMs` after the end. */
+  get gone(): Promise<void> {
+    return this.#socketGone
+  }
+
+  /** Everything wanted is acknowledged. */
+  get settled(): boolean {
+    return this.state === 'open' && this.#toSubscribe.size === 0 && this.#pending.size === 0
+  }
+
+  #onOpen(): void {
+    if (this.state !== 'connecting') return
+    this.state = 'open'
+    this.openedMs = this.#parts.clock.monotonicMs()
+    this.lastFrameMs = this.openedMs
+    this.#parts.owner.lineOpened(this)
+    this.flush()
+  }
+
+  /** The hot path: no promise, no closure, no object of ours per frame. */
+  #onMessage(data: Buffer, isBinary: boolean): void {
+    if (this.state !== 'open') return
+    const { protocol, sink, counts, owner, clock, tick } = this.#parts
+    this.lastFrameMs = tick.nowMs
+    counts.frames += 1
+    counts.bytes += data.length
+    const receivedTimeUs = clock.nowUs()
+    if (isBinary) {
+      const detail = `expected a text frame, found ${data.length} binary bytes`
+      sink.rejected({
+        reason: 'malformed',
+        topic: null,
+        detail,
+        sample: data.toString('latin1', 0, 100),
+        receivedTimeUs,
+      })
+      return
+    }
+    const frame = protocol.parseFrame(data.toString('utf8'), receivedTimeUs)
+    switch (frame.type) {
+      case 'event': {
+        const carrier = this.carriers.get(frame.event.topic)
+        if (carrier === undefined) counts.strayEvents += 1
+        else {
+          if (carrier.lastSeenMs === 0) owner.topicFlowed(carrier)
+          carrier.lastSeenMs = tick.nowMs
+          this.lastEventMs = tick.nowMs
+        }
+        sink.event(frame.event)
+        if (sink.saturated) owner.sinkSaturated()
+        return
+      }
+      case 'rejected':
+        sink.rejected(frame.frame)
+        return
+      case 'reply':
+        this.#onReply(frame.id, frame.error)
+        return
+      case 'shutdown':
+        owner.lineShutdown(this)
+        return
+    }
+  }
+
+  #onReply(id: number, error: string | null): void {
+    const { owner, clock, counts } = this.#parts
+    let key = id
+    // An error may come without the id of its request; replies come in order, so it belongs to the oldest.
+    if (error !== null && !this.#pending.has(id)) key = this.#pending.keys().next().value ?? id
+    const pending = this.#pending.get(key)
+    if (!pending) {
+      counts.repliesUnmatched += 1
+      return
+    }
+    this.#pending.delete(key)
+    if (pending.unsubscribed.length > 0) this.#onUnsubscribed(pending.unsubscribed, error)
+    const nowMs = clock.monotonicMs()
+    for (const carrier of pending.carriers) {
+      if (this.carriers.get(carrier.name) !== carrier || carrier.phase !== 'sent') continue
+      if (error === null) {
+        carrier.phase = 'acked'
+        carrier.ackedMs = nowMs
+        carrier.batchMax = NO_BATCH_BOUND
+        owner.topicAcked(carrier)
+      } else {
+        // One bad name fails its whole message: smaller ones find it, and the others get through.
+        carrier.batchMax = Math.max(1, Math.floor(pending.carriers.length / 2))
+        this.#requeue(carrier)
+        owner.topicRefused(carrier, error, pending.carriers.length)
+      }
+    }
+  }
+
+  #onUnsubscribed(names: readonly string[], error: string | null): void {
+    const { owner } = this.#parts
+    const done = names.filter((name) => {
+      const tries = (this.#unsubscribeTries.get(name) ?? 0) + 1
+      if (error === null || tries >= UNSUBSCRIBE_TRIES_MAX || this.carriers.has(name)) {
+        this.#unsubscribeTries.delete(name)
+        return true
+      }
+      this.#unsubscribeTries.set(name, tries)
+      this.#toUnsubscribe.add(name)
+      return false
+    })
+    if (error !== null) owner.unsubscribeRefused(this, names, error)
+    if (done.length > 0) owner.topicsUnsubscribed(this, done)
+  }
+
+  #requeue(carrier: Carrier): void {
+    carrier.phase = 'queued'
+    carrier.ackedMs = 0
+    carrier.lastSeenMs = 0
+    this.#toSubscribe.add(carrier)
+  }
+
+  #onPing(payload: Buffer): void {
+    if (this.state !== 'open') return
+    this.lastFrameMs = this.#parts.tick.nowMs
+    // Only the newest ping needs its pong; one that does not fit the bound goes out with the next sweep.
+    this.#pongDue = payload
+    if (this.#outbound.take(this.#parts.clock.monotonicMs())) this.#pong(payload)
+  }
+
+  #pong(payload: Buffer): void {
+    this.#pongDue = null
+    this.#parts.counts.messagesSent += 1
+    this.#socket?.pong(payload)
+  }
+
+  #onPong(): void {
+    this.#probedMs = 0
+    this.lastFrameMs = this.#parts.tick.nowMs
+  }
+
+  #send(text: string): void {
+    this.#parts.counts.messagesSent += 1
+    this.#socket?.send(text)
+  }
+
+  #forget(carrier: Carrier): void {
+    this.carriers.delete(carrier.name)
+    const at = carrier.topic.carriers.indexOf(carrier)
+    if (at >= 0) carrier.topic.carriers.splice(at, 1)
+  }
+
+  #end(end: LineEnd, detail: string): void {
+    if (this.state === 'closed') return
+    const wasOpen = this.state === 'open'
+    this.state = 'closed'
+    const socket = this.#socket
+    if (socket && socket.readyState !== WebSocket.CLOSED) {
+      if (wasOpen && (end === 'retired' || end === 'closed')) {
+        socket.close(1000)
+        const cancel = this.#parts.clock.after(this.#parts.options.closeTimeoutMs, () => socket.terminate())
+        socket.once('close', cancel)
+      } else socket.terminate()
+    }
+    this.#parts.owner.lineEnded(this, end, detail)
+    for (const carrier of [...this.carriers.values()]) this.#forget(carrier)
+  }
+}
+
+function* unbounded(names: Iterable<string>): Generator<{ name: string; batchMax: number }> {
+  for (const name of names) yield { name, batchMax: NO_BATCH_BOUND }
+}
+
+function* due(carriers: Iterable<Carrier>, nowMs: number): Generator<Carrier> {
+  for (const carrier of carriers) if (carrier.retryAtMs <= nowMs) yield carrier
+}

@@ -1,0 +1,155 @@
+import { backoffMs } from '../../lib/backoff.ts'
+import { carrierOn } from './coverage.ts'
+import { judge, observe, type Staleness } from './freshness.ts'
+import type { Line } from './line.ts'
+import type { ConnectionsOptions } from './options.ts'
+import { SlidingWindow } from './outbound.ts'
+import type { Group, Slot } from './slot.ts'
+import type { Carrier, Topic } from './topic.ts'
+
+/** What the repairs ask of the one who owns the slots. */
+export interface RepairOwner {
+  /** It was silent although it should have flowed: what the venue said meanwhile is lost. */
+  topicStale(topic: Topic, reason: Staleness): void
+  topicResubscribed(carrier: Carrier, reason: Staleness): void
+  moveGroup(group: Group, reason: Staleness): void
+  /** So many topics of the line are silent at once that the line itself is to blame. */
+  lineSilent(line: Line, topicsCount: number): void
+}
+
+interface Suspect {
+  readonly topic: Topic
+  readonly group: Group
+  readonly carrier: Carrier
+  readonly reason: Staleness
+}
+
+const MINUTE_MS = 60_000
+
+/**
+ * Finds topics that were acknowledged and are silent, and mends them step by step:
+ *
+ * 1. UNSUBSCRIBE and SUBSCRIBE on the same line.
+ * 2. Still silent after `repairWaitMs`: the group moves to another line.
+ * 3. Still silent: again from 1 after a back-off that grows for as long as the topic does not flow.
+ */
+export class Repairs {
+  readonly #options: ConnectionsOptions
+  readonly #owner: RepairOwner
+  readonly #random: () => number
+  readonly #moves: SlidingWindow
+  #neighbourSeenMs = 0
+  /** As of the last sweep. */
+  staleTopicsCount = 0
+
+  constructor(owner: RepairOwner, options: ConnectionsOptions, random: () => number) {
+    this.#owner = owner
+    this.#options = options
+    this.#random = random
+    this.#moves = new SlidingWindow(options.movesPerMinuteMax, MINUTE_MS)
+  }
+
+  sweep(slots: Iterable<Slot>, nowMs: number, rebaseMs: number): void {
+    const slotList = [...slots]
+    for (const slot of slotList) for (const group of slot.groups) this.#observe(group)
+    this.staleTopicsCount = 0
+    for (const slot of slotList) {
+      const line = slot.line
+      // In an overlap the successor is about to show which topics flow.
+      if (line === null || line.state !== 'open' || slot.successor !== null) continue
+      this.#mend(line, this.#suspects(slot, line, nowMs, rebaseMs), nowMs)
+    }
+  }
+
+  #observe(group: Group): void {
+    for (const topic of group.topics.values()) {
+      for (const carrier of topic.carriers) observe(topic.freshness, carrier.lastSeenMs, this.#options)
+      this.#neighbourSeenMs = Math.max(this.#neighbourSeenMs, topic.freshness.seenMs)
+    }
+  }
+
+  #suspects(slot: Slot, line: Line, nowMs: number, rebaseMs: number): Suspect[] {
+    const suspects: Suspect[] = []
+    for (const group of slot.groups) {
+      if (group.leaving !== null) continue
+      for (const topic of group.topics.values()) {
+        const carrier = carrierOn(topic, line)
+        if (carrier === null || carrier.phase !== 'acked') continue
+        this.#settle(topic, nowMs)
+        const reason = this.#judge(topic, group, carrier, nowMs, rebaseMs) ?? topic.repair.stale
+        if (reason === null) continue
+        this.staleTopicsCount += 1
+        suspects.push({ topic, group, carrier, reason })
+      }
+    }
+    return suspects
+  }
+
+  #judge(topic: Topic, group: Group, carrier: Carrier, nowMs: number, rebaseMs: number): Staleness | null {
+    let witnessSeenMs = 0
+    for (const witness of topic.witnesses) witnessSeenMs = Math.max(witnessSeenMs, witness.freshness.seenMs)
+    let siblingSamples = 0
+    if (topic.freshness.seenMs === 0) {
+      for (const { freshness } of group.topics.values()) siblingSamples = Math.max(siblingSamples, freshness.samples)
+    }
+    const sinceMs = Math.max(carrier.ackedMs, rebaseMs)
+    const around = { sinceMs, witnessSeenMs, siblingSamples, neighbourSeenMs: this.#neighbourSeenMs }
+    return judge(topic.freshness, around, nowMs, this.#options)
+  }
+
+  /** Data since the last step ends a repair. Its back-off is forgotten only after the topic has been well for a while. */
+  #settle(topic: Topic, nowMs: number): void {
+    const { repair, freshness } = topic
+    if (freshness.seenMs <= repair.mendedAtMs) return
+    repair.stale = null
+    repair.step = 'none'
+    if (nowMs > repair.mendedAtMs + MINUTE_MS) repair.attempt = 0
+  }
+
+  #mend(line: Line, suspects: readonly Suspect[], nowMs: number): void {
+    const options = this.#options
+    const due = suspects.filter(({ topic }) => topic.repair.nextAtMs <= nowMs)
+    const lively = due.filter(({ reason }) => reason !== 'never-flowed')
+    if (lively.length >= options.staleTopicsReconnectMin && lively.length * 2 >= line.carriers.size) {
+      for (const { topic, reason } of lively) {
+        this.#mark(topic, reason)
+        topic.repair.step = 'moved'
+        this.#postpone(topic, reason, nowMs)
+      }
+      this.#owner.lineSilent(line, lively.length)
+      return
+    }
+    for (const { topic, group, carrier, reason } of due) {
+      const { repair } = topic
+      this.#mark(topic, reason)
+      if (repair.step !== 'resubscribed') {
+        repair.step = 'resubscribed'
+        repair.nextAtMs = nowMs + options.repairWaitMs
+        repair.mendedAtMs = nowMs
+        this.#owner.topicResubscribed(carrier, reason)
+      } else if (group.leaving === null && this.#moves.take(nowMs)) {
+        repair.step = 'moved'
+        this.#postpone(topic, reason, nowMs)
+        this.#owner.moveGroup(group, reason)
+      }
+    }
+  }
+
+  #mark(topic: Topic, reason: Staleness): void {
+    if (topic.repair.stale === null) this.#owner.topicStale(topic, reason)
+    topic.repair.stale = reason
+  }
+
+  #postpone(topic: Topic, reason: Staleness, nowMs: number): void {
+    const options = this.#options
+    const bounds =
+      reason === 'never-flowed'
+        ? { baseMs: options.repairNeverFlowedBaseMs, maxMs: options.repairNeverFlowedMsMax }
+        : { baseMs: options.repairBaseMs, maxMs: options.repairMsMax }
+    // Half of the wait is fixed: a repair needs time to show its effect.
+    const capMs = backoffMs(topic.repair.attempt, bounds, () => 1 - Number.EPSILON)
+    topic.repair.nextAtMs = nowMs + capMs / 2 + (this.#random() * capMs) / 2
+    topic.repair.mendedAtMs = nowMs
+    topic.repair.attempt += 1
+  }
+}

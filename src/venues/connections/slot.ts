@@ -1,0 +1,41 @@
+import type { Line } from './line.ts'
+import type { Topic } from './topic.ts'
+
+/** The topics of one instrument, which stay together. */
+export interface Group {
+  readonly name: string
+  slot: Slot
+  readonly topics: Map<string, Topic>
+  /** While it moves: where it comes from, and since when. */
+  leaving: { readonly slot: Slot; readonly sinceMs: number; coveredSinceMs: number } | null
+}
+
+/** A place for one connection: it outlives the lines that follow each other in it. */
+export class Slot {
+  readonly id: number
+  readonly groups = new Set<Group>()
+  line: Line | null = null
+  /** In an overlap: the line that will replace `line`. */
+  successor: Line | null = null
+  renewReason: RenewReason | null = null
+  /** Since when the successor has covered everything; 0: not yet. */
+  coveredSinceMs = 0
+  renewAtMs = Number.POSITIVE_INFINITY
+  renewAttempt = 0
+  /** Lines lost in a row without one that was stable. */
+  attempt = 0
+  cancelConnect: (() => void) | null = null
+
+  constructor(id: number) {
+    this.id = id
+  }
+
+  /** Topics it holds or still carries for groups that are about to leave. */
+  get load(): number {
+    let load = 0
+    for (const group of this.groups) load += group.topics.size
+    return Math.max(load, this.line?.carriers.size ?? 0)
+  }
+}
+
+export type RenewReason = 'lifetime' | 'shutdown' | 'silent'

@@ -1,0 +1,154 @@
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type WebSocket, WebSocketServer } from 'ws'
+
+/** One connection as the venue sees it. */
+export interface Client {
+  readonly socket: WebSocket
+  readonly topics: Set<string>
+  /** Control messages in order of arrival. */
+  readonly received: { method: string; params: string[]; id: number; atMs: number }[]
+  readonly pongs: string[]
+  pings: number
+}
+
+/** What the venue does wrong, on purpose; all off at first. */
+export interface Faults {
+  /** HTTP status for handshakes, 0: accept. */
+  refuseWith: number
+  retryAfterSeconds: number
+  /** Topics acknowledged and never fed, on connections with an index below `silentBelow`. */
+  silent: Set<string>
+  silentBelow: number
+  /** Topics that start to flow when they are subscribed a second time on the same connection. */
+  mendedByResubscribe: boolean
+  /** Topics whose SUBSCRIBE is answered with an error, the whole message with them. */
+  bad: Set<string>
+  noReply: boolean
+}
+
+/**
+ * A small venue on a local port: SUBSCRIBE, UNSUBSCRIBE, data on command (`feed`) or all the time (`feedEvery`).
+ * A frame of data is `{"topic", "n"}` with `n` counting up per topic over all connections.
+ */
+export class FakeVenue {
+  readonly clients: Client[] = []
+  readonly faults: Faults = {
+    refuseWith: 0,
+    retryAfterSeconds: 0,
+    silent: new Set(),
+    silentBelow: Number.POSITIVE_INFINITY,
+    mendedByResubscribe: false,
+    bad: new Set(),
+    noReply: false,
+  }
+  handshakes = 0
+  readonly #http: Server
+  readonly #wss = new WebSocketServer({ noServer: true, autoPong: false })
+  readonly #subscribed = new Map<Client, Map<string, number>>()
+  readonly #numbers = new Map<string, number>()
+  #feeding: NodeJS.Timeout | null = null
+
+  private constructor() {
+    this.#http = createServer((_request, response) => response.writeHead(404).end())
+    this.#http.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head))
+  }
+
+  static async start(): Promise<FakeVenue> {
+    const venue = new FakeVenue()
+    venue.#http.listen(0, '127.0.0.1')
+    await once(venue.#http, 'listening')
+    return venue
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${(this.#http.address() as AddressInfo).port}/stream`
+  }
+
+  /** Connections that are open now. */
+  get open(): Client[] {
+    return this.clients.filter((client) => client.socket.readyState === client.socket.OPEN)
+  }
+
+  /** Sends the next numbered frame of a topic to everyone who is subscribed and is not to be kept in silence. */
+  feed(topic: string): void {
+    const n = (this.#numbers.get(topic) ?? 0) + 1
+    this.#numbers.set(topic, n)
+    for (const client of this.open) {
+      if (client.topics.has(topic) && !this.#isSilent(client, topic)) client.socket.send(JSON.stringify({ topic, n }))
+    }
+  }
+
+  lastNumber(topic: string): number {
+    return this.#numbers.get(topic) ?? 0
+  }
+
+  /** Feeds all these topics every `periodMs` until called again or closed. */
+  feedEvery(periodMs: number, topics: readonly string[]): void {
+    if (this.#feeding !== null) clearInterval(this.#feeding)
+    this.#feeding = setInterval(() => {
+      for (const topic of topics) this.feed(topic)
+    }, periodMs)
+  }
+
+  shutdown(client: Client): void {
+    client.socket.send(JSON.stringify({ shutdown: true }))
+  }
+
+  async close(): Promise<void> {
+    if (this.#feeding !== null) clearInterval(this.#feeding)
+    for (const client of this.clients) client.socket.terminate()
+    this.#http.closeAllConnections()
+    this.#http.close()
+    await once(this.#http, 'close')
+  }
+
+  #isSilent(client: Client, topic: string): boolean {
+    if (!this.faults.silent.has(topic) || this.clients.indexOf(client) >= this.faults.silentBelow) return false
+    return !(this.faults.mendedByResubscribe && (this.#subscribed.get(client)?.get(topic) ?? 0) > 1)
+  }
+
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.handshakes += 1
+    if (this.faults.refuseWith > 0) {
+      const retry = this.faults.retryAfterSeconds > 0 ? `Retry-After: ${this.faults.retryAfterSeconds}\r\n` : ''
+      socket.end(`HTTP/1.1 ${this.faults.refuseWith} Refused\r\n${retry}Content-Length: 0\r\nConnection: close\r\n\r\n`)
+      return
+    }
+    this.#wss.handleUpgrade(request, socket, head, (ws) => this.#onConnection(ws))
+  }
+
+  #onConnection(socket: WebSocket): void {
+    const client: Client = { socket, topics: new Set(), received: [], pongs: [], pings: 0 }
+    this.clients.push(client)
+    this.#subscribed.set(client, new Map())
+    socket.on('error', () => {})
+    socket.on('pong', (payload) => client.pongs.push(payload.toString()))
+    socket.on('ping', (payload) => {
+      client.pings += 1
+      socket.pong(payload)
+    })
+    socket.on('message', (data) => this.#onMessage(client, data.toString()))
+  }
+
+  #onMessage(client: Client, text: string): void {
+    const { method, params, id } = JSON.parse(text) as { method: string; params: string[]; id: number }
+    client.received.push({ method, params, id, atMs: performance.now() })
+    if (this.faults.noReply) return
+    if (method === 'SUBSCRIBE' && params.some((topic) => this.faults.bad.has(topic))) {
+      client.socket.send(JSON.stringify({ id, error: 'Invalid request' }))
+      return
+    }
+    const times = this.#subscribed.get(client)
+    for (const topic of params) {
+      if (method === 'SUBSCRIBE') {
+        client.topics.add(topic)
+        times?.set(topic, (times.get(topic) ?? 0) + 1)
+      } else client.topics.delete(topic)
+    }
+    client.socket.send(JSON.stringify({ id, error: null }))
+  }
+}
