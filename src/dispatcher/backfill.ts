@@ -1,0 +1,229 @@
+import type { TradeNumbering } from '../domain/event.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { VenueKline, VenueRest, VenueTrade } from '../venues/venue.ts'
+import type { LineKey } from './line.ts'
+import { retryDelayMs } from './retry.ts'
+
+/** How much of a gap is fetched; beyond it the ledger entry is closed as given up. */
+export interface BackfillLimits {
+  /** Oldest trade or bar that is fetched, before the event that showed the gap, ms; also how long one gap is tried. */
+  readonly ageMsMax: number
+  readonly idsPerGapMax: number
+  /** Gaps that are filled at the same time; the others wait their turn. */
+  readonly gapsAtOnceMax: number
+  /** Gaps that wait; beyond it a gap is given up at once. */
+  readonly gapsWaitingMax: number
+}
+
+export interface BackfillOptions {
+  readonly rest: VenueRest
+  readonly clock: Clock
+  readonly random: () => number
+  readonly limits: BackfillLimits
+  readonly offerTrade: (key: LineKey, trade: VenueTrade) => void
+  readonly offerKline: (key: LineKey, bar: VenueKline) => void
+  readonly giveUp: (key: LineKey, from: number, to: number, how: string) => void
+  /** True while the dispatcher's queues are full: then no page is fetched. */
+  readonly saturated: () => boolean
+  readonly failed: (key: LineKey, error: unknown, attempt: number, delayMs: number) => void
+  /** A gap was worked off, or waits. */
+  readonly ended: () => void
+}
+
+/** A hole in a TRADE numbering, both ends missing. */
+export interface TradeGap {
+  readonly key: LineKey
+  readonly numbering: TradeNumbering
+  readonly from: number
+  readonly to: number
+  /** Time of the event that showed it, us. */
+  readonly shownTimeUs: number
+}
+
+/** Bars that may have closed while the line was interrupted, by open time, us, both ends included. */
+export interface KlineGap {
+  readonly key: LineKey
+  readonly interval: string
+  readonly fromOpenTimeUs: number
+  readonly toOpenTimeUs: number
+}
+
+export const GIVEN_UP = 'given-up'
+const PAGE_TRADES_MAX = 1_000
+/** Answers in a row that do not hold the id asked for; after them the venue is taken to have no such trade. */
+const BARREN_ANSWERS_MAX = 3
+const BARREN_DELAY_MS = 1_000
+const SATURATED_DELAY_MS = 50
+const KLINE_ATTEMPTS_MAX = 5
+
+/**
+ * Fetches what the venue can still tell of a told gap, and offers it like anything else: the script knows which ranges are
+ * open and takes what lies inside. A gap is one loop from its first id to its last; it never fills what another one fills,
+ * because gaps do not overlap.
+ */
+export class Backfill {
+  readonly #options: BackfillOptions
+  readonly #waits = new Set<() => void>()
+  #queue: (() => Promise<void>)[] = []
+  #running = 0
+  #closed = false
+  tradesFetched = 0
+  failures = 0
+
+  constructor(options: BackfillOptions) {
+    this.#options = options
+  }
+
+  /** Gaps being asked for or worked off, and those for which nothing was asked yet; one in a back-off does not count. */
+  get waiting(): number {
+    return this.#running - this.#waits.size + this.#queue.length
+  }
+
+  trades(gap: TradeGap): void {
+    const { idsPerGapMax } = this.#options.limits
+    let from = gap.from
+    if (gap.to - from + 1 > idsPerGapMax) {
+      // The newest are worth most, and the oldest are the likeliest to be beyond the age bound anyway.
+      from = gap.to - idsPerGapMax + 1
+      this.#options.giveUp(gap.key, gap.from, from - 1, GIVEN_UP)
+    }
+    if (!this.#start(() => this.#fillTrades({ ...gap, from }))) {
+      this.#options.giveUp(gap.key, from, gap.to, GIVEN_UP)
+    }
+  }
+
+  klines(gap: KlineGap): void {
+    if (gap.toOpenTimeUs >= gap.fromOpenTimeUs) this.#start(() => this.#fillKlines(gap))
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#queue = []
+    for (const wake of [...this.#waits]) wake()
+  }
+
+  #start(fill: () => Promise<void>): boolean {
+    if (this.#closed || this.#queue.length >= this.#options.limits.gapsWaitingMax) return false
+    this.#queue.push(fill)
+    this.#next()
+    return true
+  }
+
+  #next(): void {
+    while (this.#running < this.#options.limits.gapsAtOnceMax) {
+      const fill = this.#queue.shift()
+      if (fill === undefined) return
+      this.#running++
+      void fill().finally(() => {
+        this.#running--
+        this.#next()
+        this.#options.ended()
+      })
+    }
+  }
+
+  async #fillTrades(gap: TradeGap): Promise<void> {
+    const { clock, rest, random, limits } = this.#options
+    const untilMs = clock.monotonicMs() + limits.ageMsMax
+    let next = gap.from
+    let barren = 0
+    let failures = 0
+    while (next <= gap.to && clock.monotonicMs() < untilMs) {
+      if (this.#closed) return
+      if (this.#options.saturated()) {
+        await this.#wait(SATURATED_DELAY_MS)
+        continue
+      }
+      const count = Math.min(PAGE_TRADES_MAX, gap.to - next + 1)
+      const page = await this.#ask(() => rest.fetchTrades(gap.key.symbol, gap.numbering, next, count))
+      if (this.#closed) return
+      if (!page.ok) {
+        failures++
+        this.failures++
+        const delayMs = retryDelayMs(page.error, failures, random)
+        this.#options.failed(gap.key, page.error, failures, delayMs)
+        await this.#wait(delayMs)
+        continue
+      }
+      failures = 0
+      const reached = this.#offerPage(gap, page.answer, next)
+      if (reached.next > next) {
+        next = reached.next
+        barren = 0
+      } else if (++barren < BARREN_ANSWERS_MAX) {
+        await this.#wait(BARREN_DELAY_MS * barren)
+      } else {
+        this.#options.giveUp(gap.key, next, Math.min(gap.to, reached.firstAbove - 1), GIVEN_UP)
+        next = reached.firstAbove
+        barren = 0
+      }
+    }
+    if (next <= gap.to) this.#options.giveUp(gap.key, next, gap.to, GIVEN_UP)
+  }
+
+  /** Offers what lies inside the gap; answers the first id that is still missing, and the first id the venue has above it. */
+  #offerPage(gap: TradeGap, page: readonly VenueTrade[], from: number): { next: number; firstAbove: number } {
+    const oldestUs = gap.shownTimeUs - this.#options.limits.ageMsMax * 1_000
+    let next = from
+    let tooOldTo = -1
+    let firstAbove = gap.to + 1
+    for (const trade of page) {
+      if (trade.id < next || trade.id > gap.to) continue
+      if (trade.id > next) {
+        firstAbove = trade.id
+        break
+      }
+      next = trade.id + 1
+      if (trade.venueTimeUs !== null && trade.venueTimeUs < oldestUs) {
+        tooOldTo = trade.id
+      } else {
+        this.tradesFetched++
+        this.#options.offerTrade(gap.key, trade)
+      }
+    }
+    if (tooOldTo >= from) this.#options.giveUp(gap.key, from, tooOldTo, GIVEN_UP)
+    return { next, firstAbove }
+  }
+
+  async #fillKlines(gap: KlineGap): Promise<void> {
+    const { rest, random } = this.#options
+    for (let attempt = 1; attempt <= KLINE_ATTEMPTS_MAX && !this.#closed; attempt++) {
+      const answer = await this.#ask(() =>
+        rest.fetchKlines(gap.key.symbol, gap.interval, gap.fromOpenTimeUs, gap.toOpenTimeUs),
+      )
+      if (this.#closed) return
+      if (answer.ok) {
+        // Only final bars: an open one is the stream's to tell, and would stand in its way.
+        for (const bar of answer.answer) if (bar.closed) this.#options.offerKline(gap.key, bar)
+        return
+      }
+      this.failures++
+      const delayMs = retryDelayMs(answer.error, attempt, random)
+      this.#options.failed(gap.key, answer.error, attempt, delayMs)
+      await this.#wait(delayMs)
+    }
+  }
+
+  async #ask<Answer>(
+    request: () => Promise<Answer>,
+  ): Promise<{ ok: true; answer: Answer } | { ok: false; error: unknown }> {
+    try {
+      return { ok: true, answer: await request() }
+    } catch (error) {
+      return { ok: false, error }
+    }
+  }
+
+  #wait(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#waits.delete(wake)
+        cancel()
+        resolve()
+      }
+      const cancel = this.#options.clock.after(delayMs, wake)
+      this.#waits.add(wake)
+      this.#options.ended()
+    })
+  }
+}

@@ -1,0 +1,386 @@
+import type { ChannelBatch, ChannelOutcome, OfferOutcome } from '../bus/publish.ts'
+import { isSnapshotUsable, judgeDelta } from '../domain/book/join.ts'
+import { GapCause, Quality } from '../domain/event.ts'
+import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
+import { bytesOf, type LineOffer, OfferQueue } from './line-offer.ts'
+
+/**
+ * The line of an ORDERBOOK channel: which deltas are offered, which are held, and when a snapshot is wanted.
+ *
+ * - `unknown`: nothing was answered yet. Deltas are offered at once; if the stream stands from an earlier life and they
+ *   continue it, no snapshot is ever needed.
+ * - `joined`: the script applies. A delta above a hole is held for the tolerance, then declared.
+ * - `unjoined`: deltas are buffered, sorted, until a snapshot comes that can carry them. A delta that continues what the
+ *   stream has is offered even so: it heals the gap without a request.
+ *
+ * Only this instrument is touched by any of it. Pure: it is told the time and tells its wishes to the watch.
+ */
+export class BookLine implements Line {
+  readonly key: LineKey
+  readonly counts = newLineCounts()
+  tableVersion: number
+  queued = false
+  /** The venue says that the instrument is not traded now. */
+  halted = false
+
+  readonly #shared: LineShared
+  readonly #pending = new OfferQueue()
+  /** Deltas above a hole: held for the tolerance while joined, the buffer of the next snapshot while not. Sorted by first id. */
+  readonly #above = new OfferQueue()
+  #flying: LineOffer[] = []
+  #state: 'unknown' | 'joined' | 'unjoined' = 'unknown'
+  /** Newest snapshot that was not offered yet, or that was answered `early`. */
+  #snapshot: LineOffer | null = null
+  /** Last update id known to be in the stream, -1 while unknown. */
+  #have = -1
+  #gapped = false
+  #order = 0
+  #epoch = ''
+  /** The interruption since which nothing showed that the stream stands at the venue's present position. */
+  #resume: { cause: GapCause; order: number } | null = { cause: GapCause.Disconnect, order: 1 }
+
+  constructor(key: LineKey, tableVersion: number, shared: LineShared) {
+    this.key = key
+    this.tableVersion = tableVersion
+    this.#shared = shared
+  }
+
+  get waiting(): number {
+    return this.#pending.length + this.#above.length + this.#flying.length + (this.#snapshot === null ? 0 : 1)
+  }
+
+  get quality(): Quality {
+    if (this.#state !== 'joined') return this.#gapped ? Quality.Gapped : Quality.Syncing
+    return this.halted ? Quality.Halted : Quality.Live
+  }
+
+  /** Last update id of the stream as far as told, -1 while unknown. */
+  get have(): number {
+    return this.#have
+  }
+
+  /** Nothing came since the start or the last interruption, so the stream may stand behind the venue. */
+  get unproven(): boolean {
+    return this.#resume !== null
+  }
+
+  get unknown(): boolean {
+    return this.#state === 'unknown'
+  }
+
+  push(offer: LineOffer): void {
+    offer.order = ++this.#order
+    if (offer.kind === 'SNAPSHOT') {
+      this.#takeSnapshot(offer)
+      return
+    }
+    this.#pending.push(offer)
+    this.#shared.queue.enter(offer)
+  }
+
+  interrupted(_part: string, cause: GapCause): void {
+    this.#resume ??= { cause, order: this.#order + 1 }
+  }
+
+  ready(nowMs: number): boolean {
+    if (this.#pending.length > 0) return true
+    if (this.#snapshot !== null && (this.#state !== 'joined' || this.#snapshotDue(this.#snapshot, nowMs))) return true
+    const head = this.#above.peek()
+    if (head === undefined) return false
+    return judgeDelta(this.#have, head) !== 'gap' || (this.#state !== 'unjoined' && this.#overdue(head, nowMs))
+  }
+
+  wakeMs(): number {
+    const { latenessToleranceMs, earlyToleranceMs } = this.#shared.limits
+    const head = this.#state === 'unjoined' ? undefined : this.#above.peek()
+    const deltaMs = head === undefined ? Number.POSITIVE_INFINITY : head.heldSinceMs + latenessToleranceMs
+    const early = this.#snapshot
+    return early === null ? deltaMs : Math.min(deltaMs, early.heldSinceMs + earlyToleranceMs)
+  }
+
+  take(room: CallRoom, nowMs: number): ChannelBatch | null {
+    const offers: LineOffer[] = []
+    if (this.#state === 'unjoined') this.#takeUnjoined(offers, room, nowMs)
+    else this.#takeFlowing(offers, room, nowMs)
+    if (offers.length === 0) return null
+    this.#flying = offers
+    return {
+      market: this.key.market,
+      instrument: this.key.instrument,
+      channel: this.key.channel,
+      tableVersion: this.tableVersion,
+      numbering: '',
+      // Entries enter a joined book only, so SYNCING and GAPPED are states of the line and never words on its entries.
+      quality: this.halted ? Quality.Halted : Quality.Live,
+      epoch: this.#epoch,
+      offers,
+    }
+  }
+
+  settle(outcome: ChannelOutcome | null, nowMs: number): void {
+    const offers = this.#flying
+    this.#flying = []
+    const before = this.#state
+    let next = 0
+    if (outcome !== null) {
+      this.#epoch = outcome.epoch
+      this.#have = outcome.have === '' ? -1 : Number(outcome.have)
+      // Set first, because it decides which bound the deltas that come back are counted in.
+      if (outcome.joined) this.#enter('joined')
+      else if (outcome.outcomes.some(isBookAnswer)) this.#enter('unjoined')
+      for (const told of outcome.outcomes) {
+        for (; next < told.index; next++) this.#appended(offers[next])
+        const offer = offers[told.index]
+        next = told.index + 1
+        if (offer !== undefined) this.#exception(offer, told, nowMs)
+      }
+    } else {
+      this.#enter('joined')
+    }
+    for (; next < offers.length; next++) this.#appended(offers[next])
+    if (this.#state === 'joined') {
+      if (before !== 'joined') this.#shared.watch.joined(this.key)
+      this.#dropPassedSnapshot()
+    } else if (this.#state === 'unjoined' && this.#snapshot === null) {
+      this.#shared.watch.snapshotWanted(this.key, false)
+    }
+  }
+
+  /** A snapshot matters while the stream is not joined, or not proven to stand where the venue stands. */
+  #takeSnapshot(offer: LineOffer): void {
+    if (this.#state === 'joined' && this.#resume === null) return
+    if (this.#snapshot !== null) this.#shared.queue.leave(this.#snapshot)
+    this.#snapshot = offer
+    this.#shared.queue.enter(offer)
+  }
+
+  #takeFlowing(offers: LineOffer[], room: CallRoom, nowMs: number): void {
+    let have = this.#have
+    if (this.#state === 'unknown' && this.#snapshot !== null && this.#pending.length === 0) {
+      // A quiet symbol: no delta came yet, so the snapshot goes alone.
+      const snapshot = this.#snapshot
+      if (putOffer(offers, snapshot, room)) this.#snapshot = null
+      return
+    }
+    const early = this.#snapshot
+    if (early !== null && this.#state === 'joined' && this.#snapshotDue(early, nowMs)) {
+      if (early.heldSinceMs !== 0) early.declare = this.#resume?.cause ?? GapCause.Lost
+      if (!putOffer(offers, early, room)) return
+      this.#snapshot = null
+      have = Math.max(have, early.high)
+    }
+    for (;;) {
+      const delta = this.#pending.peek()
+      if (delta === undefined) break
+      const above = this.#above.length > 0 && judgeDelta(have, delta) === 'gap'
+      if (!above && !putOffer(offers, delta, room)) return
+      this.#pending.shift()
+      if (above) this.#hold(delta, nowMs)
+      else have = Math.max(have, delta.high)
+    }
+    for (;;) {
+      const head = this.#above.peek()
+      if (head === undefined) return
+      if (judgeDelta(have, head) !== 'gap') {
+        if (!putOffer(offers, head, room)) return
+        this.#above.shift()
+        have = Math.max(have, head.high)
+      } else if (this.#overdue(head, nowMs)) {
+        // What follows a declared hole would be refused, so the call of this line ends here.
+        head.declare = this.#causeFor(head, nowMs)
+        if (putOffer(offers, head, room)) this.#above.shift()
+        return
+      } else {
+        return
+      }
+    }
+  }
+
+  #takeUnjoined(offers: LineOffer[], room: CallRoom, nowMs: number): void {
+    let have = this.#have
+    for (;;) {
+      const delta = this.#pending.peek()
+      if (delta === undefined) break
+      // Ids count for nothing while the stream never had any.
+      const continues = have >= 0 && judgeDelta(have, delta) !== 'gap'
+      if (continues && !putOffer(offers, delta, room)) return
+      this.#pending.shift()
+      if (continues) {
+        have = Math.max(have, delta.high)
+      } else {
+        this.#shared.bookBuffers.moveFrom(this.#shared.queue, 1, bytesOf(delta))
+        this.#buffer(delta, nowMs)
+      }
+    }
+    const snapshot = this.#snapshot
+    if (snapshot !== null && have === this.#have) {
+      if (!isSnapshotUsable(snapshot.high, this.#above.peek())) {
+        this.#snapshot = null
+        this.#shared.queue.leave(snapshot)
+        this.#shared.watch.snapshotWanted(this.key, true)
+        return
+      }
+      if (!putOffer(offers, snapshot, room)) return
+      this.#snapshot = null
+      this.#dropStale(snapshot.high)
+      have = snapshot.high
+    }
+    if (have < 0) return
+    for (;;) {
+      const head = this.#above.peek()
+      if (head === undefined || judgeDelta(have, head) === 'gap' || !putOffer(offers, head, room)) return
+      this.#above.shift()
+      this.#shared.queue.moveFrom(this.#shared.bookBuffers, 1, bytesOf(head))
+      have = Math.max(have, head.high)
+    }
+  }
+
+  #appended(offer: LineOffer | undefined): void {
+    if (offer === undefined) return
+    this.#shared.queue.leave(offer)
+    if (offer.kind === 'SNAPSHOT') this.counts.snapshots++
+    else this.counts.appended++
+    if (offer.high > this.#have) this.#have = offer.high
+    this.#proven(offer)
+    this.#shared.watch.appended(offer)
+  }
+
+  #exception(offer: LineOffer, told: OfferOutcome, nowMs: number): void {
+    switch (told.verdict) {
+      case 'duplicate':
+        this.#shared.queue.leave(offer)
+        this.counts.duplicates++
+        if (offer.high >= this.#have) this.#proven(offer)
+        return
+      case 'gap':
+        this.#putBack(offer, nowMs)
+        return
+      case 'early':
+        if (offer.heldSinceMs === 0) offer.heldSinceMs = nowMs
+        if (this.#snapshot === null) this.#snapshot = offer
+        else this.#shared.queue.leave(offer)
+        return
+      case 'gapTold':
+        this.counts.gaps++
+        this.#gapped = true
+        this.#appended(offer)
+        this.#shared.watch.gapTold(this.key, 0, -1, offer)
+        return
+      case 'gapToldRefused':
+        this.counts.gaps++
+        this.#gapped = true
+        this.#proven(offer)
+        offer.declare = ''
+        this.#shared.watch.gapTold(this.key, 0, -1, offer)
+        this.#putBack(offer, nowMs)
+        return
+      case 'refused':
+        this.#refused(offer, told, nowMs)
+    }
+  }
+
+  #refused(offer: LineOffer, told: OfferOutcome, nowMs: number): void {
+    const reason = told.reason ?? 'error'
+    this.counts.refusedByReason[reason] = (this.counts.refusedByReason[reason] ?? 0) + 1
+    if (reason === 'unjoined' && offer.kind === 'DELTA') {
+      offer.declare = ''
+      // It would continue what the stream has, and was refused all the same: after a reset ids count for nothing, and
+      // offering it again and again would change nothing.
+      if (this.#have >= 0 && judgeDelta(this.#have, offer) !== 'gap') this.#have = -1
+      this.#putBack(offer, nowMs)
+      return
+    }
+    this.#shared.queue.leave(offer)
+    if (reason === 'snapshot-too-old') {
+      this.#shared.watch.snapshotWanted(this.key, true)
+      return
+    }
+    this.counts.refused++
+    this.#shared.watch.refused(this.key, offer, reason, told.error)
+    if (reason === 'error' && offer.kind === 'SNAPSHOT') this.#shared.watch.snapshotWanted(this.key, true)
+  }
+
+  /** A delta that the stream did not take and that is still wanted. */
+  #putBack(offer: LineOffer, nowMs: number): void {
+    if (this.#state === 'unjoined') {
+      this.#shared.bookBuffers.moveFrom(this.#shared.queue, 1, bytesOf(offer))
+      this.#buffer(offer, nowMs)
+    } else {
+      this.#hold(offer, nowMs)
+    }
+  }
+
+  #hold(delta: LineOffer, nowMs: number): void {
+    if (delta.heldSinceMs === 0) delta.heldSinceMs = nowMs
+    if (this.#above.insert(delta)) return
+    this.#shared.queue.leave(delta)
+    this.counts.duplicates++
+  }
+
+  #buffer(delta: LineOffer, nowMs: number): void {
+    const { bookBufferEventsMax, bookBuffersEventsMax } = this.#shared.limits
+    if (this.#above.length >= bookBufferEventsMax || this.#shared.bookBuffers.events > bookBuffersEventsMax) {
+      // The snapshot to come is younger than what is thrown away here, so nothing is lost by beginning anew.
+      this.#shared.bookBuffers.events -= this.#above.length
+      this.#shared.bookBuffers.bytes -= this.#above.bytes
+      this.#above.clear()
+      this.counts.bufferRestarts++
+    }
+    if (delta.heldSinceMs === 0) delta.heldSinceMs = nowMs
+    if (this.#above.insert(delta)) return
+    this.#shared.bookBuffers.leave(delta)
+    this.counts.duplicates++
+  }
+
+  #dropStale(last: number): void {
+    for (;;) {
+      const head = this.#above.peek()
+      // Sorted by first id, so the first that reaches beyond `last` need not be the last stale one; the script judges those.
+      if (head === undefined || head.high > last) return
+      this.#above.shift()
+      this.#shared.bookBuffers.leave(head)
+      this.counts.stale++
+    }
+  }
+
+  #dropPassedSnapshot(): void {
+    const early = this.#snapshot
+    if (early === null || early.high > this.#have) return
+    this.#snapshot = null
+    this.#shared.queue.leave(early)
+  }
+
+  #enter(state: 'joined' | 'unjoined'): void {
+    if (state === this.#state) return
+    // While joined what is held counts against the queues' bound, while unjoined against the buffers'.
+    const { queue, bookBuffers } = this.#shared
+    if (state === 'unjoined') bookBuffers.moveFrom(queue, this.#above.length, this.#above.bytes)
+    else if (this.#state === 'unjoined') queue.moveFrom(bookBuffers, this.#above.length, this.#above.bytes)
+    if (state === 'joined') this.#gapped = false
+    this.#state = state
+  }
+
+  #proven(offer: LineOffer): void {
+    if (this.#resume !== null && offer.order >= this.#resume.order) this.#resume = null
+  }
+
+  #snapshotDue(early: LineOffer, nowMs: number): boolean {
+    return early.heldSinceMs === 0 || nowMs - early.heldSinceMs >= this.#shared.limits.earlyToleranceMs
+  }
+
+  #overdue(head: LineOffer, nowMs: number): boolean {
+    const { latenessToleranceMs, heldPerLineMax } = this.#shared.limits
+    return nowMs - head.heldSinceMs >= latenessToleranceMs || this.#above.length >= heldPerLineMax
+  }
+
+  #causeFor(head: LineOffer, nowMs: number): GapCause {
+    if (this.#resume !== null && head.order >= this.#resume.order) return this.#resume.cause
+    const overdue = nowMs - head.heldSinceMs >= this.#shared.limits.latenessToleranceMs
+    return overdue ? GapCause.Lost : GapCause.Overflow
+  }
+}
+
+/** Answers that say something of the book; errors and refused versions leave the line as it is. */
+function isBookAnswer(told: OfferOutcome): boolean {
+  return told.verdict !== 'refused' || told.reason === 'unjoined' || told.reason === 'snapshot-too-old'
+}

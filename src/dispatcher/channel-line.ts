@@ -1,0 +1,231 @@
+import type { ChannelBatch, ChannelOutcome, OfferOutcome } from '../bus/publish.ts'
+import { Channel, GapCause, Quality, type TradeNumbering } from '../domain/event.ts'
+import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
+import { type LineOffer, OfferQueue } from './line-offer.ts'
+
+/**
+ * The line of a TRADE, QUOTE, TICKER or KLINE channel.
+ *
+ * The script is the authority: everything is offered as it comes, and duplicates are its business. What is missing in a
+ * contiguous numbering shows as the verdict `gap`; then the events above the hole are held, sorted by id, until the
+ * missing ones came (by another line, or out of order) or the tolerance is over, and are offered again, with `declare`
+ * in the latter case. In-order events never wait. The other channels have no contiguous numbering: there the first event
+ * after an interruption says so, and the script tells the gap if no other line covered it.
+ *
+ * Nothing here waits or asks for the time, so the whole repair can be tested step by step.
+ */
+export class ChannelLine implements Line {
+  readonly key: LineKey
+  readonly counts = newLineCounts()
+  readonly numbering: TradeNumbering | ''
+  tableVersion: number
+  queued = false
+
+  readonly #shared: LineShared
+  readonly #contiguous: boolean
+  readonly #pending = new OfferQueue()
+  readonly #held = new OfferQueue()
+  #flying: LineOffer[] = []
+  /** Last venue id known to be in the stream, -1 while unknown. */
+  #have = -1
+  #order = 0
+  #epoch = ''
+  /** Contiguous numbering: the interruption since which nothing was appended, and the first order number after it. */
+  #resume: { cause: GapCause; order: number } | null = { cause: GapCause.Disconnect, order: 1 }
+  /** Other numberings, by part (KLINE: interval): '' while it flows, else the cause of the interruption. Unknown: just started. */
+  #resumeParts = new Map<string, GapCause | ''>()
+  /** KLINE: open time of the newest bar appended, by interval. */
+  readonly #lastByPart = new Map<string, number>()
+
+  constructor(key: LineKey, numbering: TradeNumbering | '', tableVersion: number, shared: LineShared) {
+    this.key = key
+    this.numbering = numbering
+    this.tableVersion = tableVersion
+    this.#shared = shared
+    this.#contiguous = key.channel === Channel.Trade
+  }
+
+  /** Events that wait, are held, or are in a call. */
+  get waiting(): number {
+    return this.#pending.length + this.#held.length + this.#flying.length
+  }
+
+  push(offer: LineOffer): void {
+    offer.order = ++this.#order
+    // An answer of REST is no sign of life of the stream: the first event by the stream is what resumes it.
+    if (!this.#contiguous && offer.declare === '' && !offer.source.includes('.rest.')) {
+      const cause = this.#resumeParts.get(offer.part) ?? GapCause.Disconnect
+      if (cause !== '') {
+        offer.declare = cause
+        this.#resumeParts.set(offer.part, '')
+      }
+    }
+    this.#pending.push(offer)
+    this.#shared.queue.enter(offer)
+  }
+
+  interrupted(part: string, cause: GapCause): void {
+    // An interruption that nothing followed yet goes on: its first cause stands.
+    if (this.#contiguous) this.#resume ??= { cause, order: this.#order + 1 }
+    else if (this.#resumeParts.get(part) === '') this.#resumeParts.set(part, cause)
+  }
+
+  ready(nowMs: number): boolean {
+    return this.#pending.length > 0 || this.#releasable(nowMs)
+  }
+
+  wakeMs(): number {
+    const head = this.#held.peek()
+    return head === undefined ? Number.POSITIVE_INFINITY : head.heldSinceMs + this.#shared.limits.latenessToleranceMs
+  }
+
+  take(room: CallRoom, nowMs: number): ChannelBatch | null {
+    const offers: LineOffer[] = []
+    let have = this.#have
+    if (this.#held.length > 0) {
+      have = this.#sortPending(offers, room, nowMs)
+      for (;;) {
+        const head = this.#held.peek()
+        if (head === undefined) break
+        const fits = head.low <= have + 1
+        if (!fits && !this.#overdue(head, nowMs)) break
+        if (!fits) head.declare = this.#causeFor(head, nowMs)
+        if (!putOffer(offers, head, room)) break
+        this.#held.shift()
+        if (head.high > have) have = head.high
+      }
+    }
+    if (this.#held.length === 0) {
+      for (;;) {
+        const head = this.#pending.peek()
+        if (head === undefined || !putOffer(offers, head, room)) break
+        this.#pending.shift()
+      }
+    }
+    if (offers.length === 0) return null
+    this.#flying = offers
+    return {
+      market: this.key.market,
+      instrument: this.key.instrument,
+      channel: this.key.channel,
+      tableVersion: this.tableVersion,
+      numbering: this.numbering,
+      quality: Quality.Live,
+      epoch: this.#epoch,
+      offers,
+    }
+  }
+
+  settle(outcome: ChannelOutcome | null, nowMs: number): void {
+    const offers = this.#flying
+    this.#flying = []
+    let next = 0
+    let have = this.#have
+    for (const told of outcome?.outcomes ?? []) {
+      for (; next < told.index; next++) have = this.#appended(offers[next], have)
+      const offer = offers[told.index]
+      next = told.index + 1
+      if (offer !== undefined) have = this.#exception(offer, told, have, nowMs)
+    }
+    for (; next < offers.length; next++) have = this.#appended(offers[next], have)
+    if (outcome === null) {
+      this.#have = have
+      return
+    }
+    this.#epoch = outcome.epoch
+    if (this.#contiguous && outcome.have !== '') this.#have = Number(outcome.have)
+  }
+
+  #appended(offer: LineOffer | undefined, have: number): number {
+    if (offer === undefined) return have
+    this.#shared.queue.leave(offer)
+    if (offer.kind === 'GIVEUP') return have
+    this.counts.appended++
+    this.#shared.watch.appended(offer)
+    if (offer.part !== '') this.#lastByPart.set(offer.part, offer.low)
+    if (this.#resume !== null && offer.order >= this.#resume.order) this.#resume = null
+    return this.#contiguous && offer.high > have ? offer.high : have
+  }
+
+  #exception(offer: LineOffer, told: OfferOutcome, have: number, nowMs: number): number {
+    switch (told.verdict) {
+      case 'gap':
+      case 'early':
+        if (offer.heldSinceMs === 0) offer.heldSinceMs = nowMs
+        this.#hold(offer)
+        return have
+      case 'duplicate':
+        this.#shared.queue.leave(offer)
+        if (offer.kind !== 'GIVEUP') this.counts.duplicates++
+        return have
+      case 'gapTold': {
+        this.counts.gaps++
+        this.#tellGap(offer, have)
+        return this.#appended(offer, have)
+      }
+      case 'gapToldRefused':
+      case 'refused': {
+        this.#shared.queue.leave(offer)
+        const reason = told.reason ?? 'error'
+        this.counts.refused++
+        this.counts.refusedByReason[reason] = (this.counts.refusedByReason[reason] ?? 0) + 1
+        this.#shared.watch.refused(this.key, offer, reason, told.error)
+        return have
+      }
+    }
+  }
+
+  #tellGap(shown: LineOffer, have: number): void {
+    const { watch } = this.#shared
+    if (this.key.channel === Channel.Kline) {
+      watch.gapTold(this.key, this.#lastByPart.get(shown.part) ?? -1, shown.low - 1, shown)
+    } else if (this.#contiguous && have >= 0 && shown.low > have + 1) {
+      watch.gapTold(this.key, have + 1, shown.low - 1, shown)
+    } else {
+      watch.gapTold(this.key, 0, -1, shown)
+    }
+  }
+
+  /**
+   * While something is held, what comes is sorted in among it, so that a missing event that has already arrived is seen
+   * before a hole is declared. What lies at or below the stream's position (a filling, a second copy) goes out at once.
+   */
+  #sortPending(offers: LineOffer[], room: CallRoom, nowMs: number): number {
+    let have = this.#have
+    for (;;) {
+      const offer = this.#pending.peek()
+      if (offer === undefined) return have
+      if (offer.low <= have + 1) {
+        if (!putOffer(offers, offer, room)) return have
+        this.#pending.shift()
+        if (offer.high > have && offer.kind !== 'GIVEUP') have = offer.high
+      } else {
+        this.#pending.shift()
+        offer.heldSinceMs = nowMs
+        this.#hold(offer)
+      }
+    }
+  }
+
+  #hold(offer: LineOffer): void {
+    if (this.#held.insert(offer)) return
+    this.#shared.queue.leave(offer)
+    this.counts.duplicates++
+  }
+
+  #releasable(nowMs: number): boolean {
+    const head = this.#held.peek()
+    return head !== undefined && (head.low <= this.#have + 1 || this.#overdue(head, nowMs))
+  }
+
+  #overdue(head: LineOffer, nowMs: number): boolean {
+    const { latenessToleranceMs, heldPerLineMax } = this.#shared.limits
+    return nowMs - head.heldSinceMs >= latenessToleranceMs || this.#held.length >= heldPerLineMax
+  }
+
+  #causeFor(head: LineOffer, nowMs: number): GapCause {
+    if (this.#resume !== null && head.order >= this.#resume.order) return this.#resume.cause
+    const overdue = nowMs - head.heldSinceMs >= this.#shared.limits.latenessToleranceMs
+    return overdue ? GapCause.Lost : GapCause.Overflow
+  }
+}

@@ -1,0 +1,467 @@
+import { randomBytes } from 'node:crypto'
+import type { EventBus, RefusalReason } from '../bus/publish.ts'
+import { Channel, type GapCause, type Quality } from '../domain/event.ts'
+import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueRest, VenueSink } from '../venues/venue.ts'
+import { Backfill, type BackfillLimits } from './backfill.ts'
+import { BookLine } from './book-line.ts'
+import { channelOfKind, giveUpOffer, offerOf, payloadOf, typeOfKind } from './canonical.ts'
+import { ChannelLine } from './channel-line.ts'
+import { type DeadLetterLog, DeadLetters } from './dead-letters.ts'
+import { Lane, type LaneLimits } from './lane.ts'
+import type { LineKey, LineLimits, LineShared, LineWatch } from './line.ts'
+import { type LineOffer, OfferGauge } from './line-offer.ts'
+import { SnapshotRequests } from './snapshots.ts'
+import { type DispatcherStats, sumLines } from './stats.ts'
+import type { DispatchTable, TopicRoute } from './table.ts'
+
+/** Every bound of the dispatcher. */
+export interface DispatcherLimits extends LineLimits, LaneLimits {
+  /** Events that wait, are held, or are in a call; at either bound the sink is `saturated` until both are half empty. */
+  readonly queueEventsMax: number
+  readonly queueBytesMax: number
+  /** A book without any delta asks for its snapshot this long after its topic was acknowledged. */
+  readonly quietBookDelayMs: number
+  /** After an interruption a book that stays silent this long is compared with a snapshot. */
+  readonly silentBookDelayMs: number
+  readonly deadLettersQueueMax: number
+  readonly deadLetterKindsMax: number
+  readonly backfill: BackfillLimits
+}
+
+export const defaultDispatcherLimits: DispatcherLimits = {
+  latenessToleranceMs: 150,
+  earlyToleranceMs: 1_000,
+  heldPerLineMax: 10_000,
+  bookBufferEventsMax: 2_000,
+  bookBuffersEventsMax: 200_000,
+  eventsPerCallMax: 256,
+  bytesPerCallMax: 512 * 1_024,
+  retryDelayMs: 50,
+  retryDelayMsMax: 2_000,
+  queueEventsMax: 100_000,
+  queueBytesMax: 64 * 1_024 * 1_024,
+  quietBookDelayMs: 250,
+  silentBookDelayMs: 5_000,
+  deadLettersQueueMax: 1_000,
+  deadLetterKindsMax: 1_000,
+  backfill: { ageMsMax: 600_000, idsPerGapMax: 50_000, gapsAtOnceMax: 16, gapsWaitingMax: 10_000 },
+}
+
+/** Something went wrong and was dealt with; for the log, which limits how often it says the same. */
+export interface DispatcherIncident {
+  readonly kind: 'publish-failed' | 'snapshot-failed' | 'backfill-failed' | 'refused' | 'saturated' | 'drained'
+  readonly message: string
+  readonly instrument?: Instrument
+  readonly channel?: Channel
+  readonly error?: unknown
+}
+
+export interface DispatcherOptions {
+  readonly market: Market
+  readonly table: DispatchTable
+  readonly bus: EventBus
+  readonly rest: VenueRest
+  readonly clock: Clock
+  /** Number of partitions of the keyspace. */
+  readonly partitions: number
+  /** Calls that may be under way at once: 1 where one Redis serves all partitions, `partitions` on a Cluster. */
+  readonly lanes: number
+  readonly deadLetters: DeadLetterLog
+  readonly limits?: Partial<DispatcherLimits>
+  /** Takes the time from the arrival of each appended event to the reply that told it, us. */
+  readonly latency?: { record(latencyUs: number): void }
+  readonly incident?: (incident: DispatcherIncident) => void
+  /** In [0, 1); for the jitter of retries. */
+  readonly random?: () => number
+}
+
+/** What a topic feeds, looked up once per frame. */
+interface Binding {
+  readonly route: TopicRoute
+  readonly line: ChannelLine | BookLine
+  readonly lane: Lane
+}
+
+/**
+ * From the venue's events to the data bus, for one market. Each event is looked up by its topic, mapped to the canonical
+ * offer and put on the line of its channel; lanes carry lines to the bus; what the script does not simply take comes back
+ * to the line. It asks the venue for what is missing: snapshots of books, trades and bars inside gaps.
+ */
+export class Dispatcher implements VenueSink {
+  readonly #options: DispatcherOptions
+  readonly #limits: DispatcherLimits
+  readonly #clock: Clock
+  readonly #lanes: Lane[] = []
+  readonly #lines = new Map<string, ChannelLine | BookLine>()
+  #bindings = new Map<string, Binding>()
+  #table: DispatchTable
+  readonly #shared: LineShared
+  readonly #queue = new OfferGauge()
+  readonly #bookBuffers = new OfferGauge()
+  readonly #deadLetters: DeadLetters
+  readonly #snapshots: SnapshotRequests
+  readonly #backfill: Backfill
+  readonly #tracePrefix = randomBytes(8).toString('hex')
+  #traces = 0
+  #saturated = false
+  readonly #drainedCallbacks = new Set<() => void>()
+  #idleCallbacks: (() => void)[] = []
+  readonly #quietWaits = new Map<string, () => void>()
+  /** Our clock when the reply that is being settled came, us. */
+  #answeredUs = 0
+  #received = 0
+  #filtered = 0
+  #ignored = 0
+  #publishFailures = 0
+  #closed = false
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options
+    this.#limits = { ...defaultDispatcherLimits, ...options.limits }
+    this.#clock = options.clock
+    const { clock, rest } = options
+    const random = options.random ?? Math.random
+    const settled = () => this.#settled()
+    for (let index = 0; index < options.lanes; index++) {
+      this.#lanes.push(
+        new Lane({
+          bus: options.bus,
+          clock,
+          random,
+          limits: this.#limits,
+          answered: () => {
+            this.#answeredUs = clock.nowUs()
+          },
+          settled,
+          failed: ({ error, attempt, delayMs }) => {
+            this.#publishFailures++
+            const message = `a call to the data bus failed for the ${attempt}. time, it is made again in ${Math.round(delayMs)} ms`
+            this.#tell({ kind: 'publish-failed', message, error })
+          },
+        }),
+      )
+    }
+    this.#deadLetters = new DeadLetters({
+      log: options.deadLetters,
+      clock,
+      market: options.market,
+      queueMax: this.#limits.deadLettersQueueMax,
+      kindsMax: this.#limits.deadLetterKindsMax,
+      settled,
+    })
+    this.#snapshots = new SnapshotRequests({
+      fetch: (symbol) => rest.fetchBookSnapshot(symbol),
+      clock,
+      random,
+      deliver: (key, snapshot) => this.#deliverSnapshot(key, snapshot),
+      failed: (key, error, attempt, delayMs) =>
+        this.#tellRetry('snapshot-failed', 'the request for a snapshot', key, error, attempt, delayMs),
+      ended: settled,
+    })
+    this.#backfill = new Backfill({
+      rest,
+      clock,
+      random,
+      limits: this.#limits.backfill,
+      offerTrade: (key, trade) => this.#offerTo(key, trade),
+      offerKline: (key, bar) => this.#offerTo(key, bar),
+      giveUp: (key, from, to, how) => this.#push(key, giveUpOffer(from, to, how, clock.nowUs(), this.#trace())),
+      saturated: () => this.#saturated,
+      failed: (key, error, attempt, delayMs) =>
+        this.#tellRetry('backfill-failed', 'fetching what is missing', key, error, attempt, delayMs),
+      ended: settled,
+    })
+    this.#shared = {
+      limits: this.#limits,
+      queue: this.#queue,
+      bookBuffers: this.#bookBuffers,
+      watch: this.#watch(),
+    }
+    this.#table = options.table
+    this.useTable(options.table)
+  }
+
+  /** Routes by this table from now on; what is under way keeps the version it was made under. */
+  useTable(table: DispatchTable): void {
+    this.#table = table
+    const bindings = new Map<string, Binding>()
+    for (const route of table.routes.values()) {
+      const id = lineId(route.instrument, route.channel, route.numbering)
+      let line = this.#lines.get(id)
+      if (line === undefined) {
+        const { instrument, symbol, channel } = route
+        const key: LineKey = { market: table.market, instrument, symbol, channel }
+        line =
+          channel === Channel.OrderBook
+            ? new BookLine(key, table.version, this.#shared)
+            : new ChannelLine(key, route.numbering, table.version, this.#shared)
+        this.#lines.set(id, line)
+      }
+      line.tableVersion = table.version
+      bindings.set(route.topic, { route, line, lane: this.#laneOf(route.instrument) })
+    }
+    this.#bindings = bindings
+  }
+
+  event(event: VenueEvent): void {
+    if (this.#closed) return
+    this.#received++
+    const binding = this.#bindings.get(event.topic)
+    if (binding === undefined || !fits(event, binding.route)) {
+      this.#unrouted(event)
+      return
+    }
+    const data = payloadOf(event)
+    const { route, line } = binding
+    if (route.filter !== null && !route.filter(this.#canonical(event, route, data))) {
+      this.#filtered++
+      return
+    }
+    line.push(offerOf(event, data, this.#trace()))
+    binding.lane.markReady(line)
+    if (!this.#saturated) this.#checkSaturation()
+  }
+
+  rejected(frame: RejectedFrame): void {
+    if (this.#closed) return
+    this.#deadLetters.add(frame.reason, frame.topic, frame.detail, frame.sample, frame.receivedTimeUs)
+  }
+
+  interrupted(topics: readonly string[], cause: GapCause): void {
+    for (const topic of topics) {
+      const binding = this.#bindings.get(topic)
+      binding?.line.interrupted(binding.route.interval, cause)
+    }
+  }
+
+  /** The venue acknowledged the subscription: a book that stays quiet from here on asks for its snapshot by itself. */
+  topicAcked(topic: string): void {
+    const binding = this.#bindings.get(topic)
+    if (binding === undefined || !(binding.line instanceof BookLine) || this.#closed) return
+    const { line } = binding
+    if (!line.unproven) return
+    this.#quietWaits.get(topic)?.()
+    const delayMs = line.unknown ? this.#limits.quietBookDelayMs : this.#limits.silentBookDelayMs
+    const cancel = this.#clock.after(delayMs, () => {
+      this.#quietWaits.delete(topic)
+      if (line.unproven && !this.#closed) this.#snapshots.want(line.key, false)
+    })
+    this.#quietWaits.set(topic, cancel)
+  }
+
+  /** The venue's words about its instruments, as often as they are fetched. */
+  instrumentsChanged(infos: readonly InstrumentInfo[]): void {
+    for (const info of infos) {
+      const line = this.#lines.get(lineId(info.instrument, Channel.OrderBook, ''))
+      if (line instanceof BookLine) line.halted = info.status !== '' && info.status !== 'TRADING'
+    }
+  }
+
+  /** State of an instrument's book, null where none is routed. */
+  bookQuality(instrument: Instrument): Quality | null {
+    const line = this.#lines.get(lineId(instrument, Channel.OrderBook, ''))
+    return line instanceof BookLine ? line.quality : null
+  }
+
+  get saturated(): boolean {
+    return this.#saturated
+  }
+
+  /** Calls back every time the queues have become half empty after they were full; the same callback is kept once. */
+  onDrained(callback: () => void): void {
+    this.#drainedCallbacks.add(callback)
+  }
+
+  /** Nothing waits, is held or under way, neither to the bus nor to the venue; a book that waits for its next try may be unjoined. */
+  get idle(): boolean {
+    return (
+      this.#queue.events === 0 &&
+      this.#snapshots.inFlight === 0 &&
+      this.#backfill.waiting === 0 &&
+      this.#deadLetters.waiting === 0 &&
+      this.#lanes.every((lane) => !lane.busy)
+    )
+  }
+
+  whenIdle(): Promise<void> {
+    if (this.idle) return Promise.resolve()
+    return new Promise((resolve) => this.#idleCallbacks.push(resolve))
+  }
+
+  /** Milliseconds part of the greatest entry id that any call was told, 0 if none. */
+  get greatestEntryMs(): number {
+    return Math.max(0, ...this.#lanes.map((lane) => lane.greatestEntryMs))
+  }
+
+  stats(): DispatcherStats {
+    return {
+      ...sumLines(this.#lines.values()),
+      deadLetters: this.#deadLetters.total,
+      deadLettersByReason: Object.fromEntries(this.#deadLetters.byReason),
+      deadLettersUntold: this.#deadLetters.untold,
+      received: this.#received,
+      filtered: this.#filtered,
+      ignored: this.#ignored,
+      queueEvents: this.#queue.events,
+      queueBytes: this.#queue.bytes,
+      bookBufferEvents: this.#bookBuffers.events,
+      publishFailures: this.#publishFailures,
+      snapshotRequests: this.#snapshots.requests,
+      snapshotFailures: this.#snapshots.failures,
+      backfillTrades: this.#backfill.tradesFetched,
+      backfillFailures: this.#backfill.failures,
+    }
+  }
+
+  /** Takes and sends nothing more. Whoever wants what waits to be sent first waits for `whenIdle`. */
+  close(): void {
+    this.#closed = true
+    this.#snapshots.close()
+    this.#backfill.close()
+    for (const lane of this.#lanes) lane.close()
+    for (const cancel of this.#quietWaits.values()) cancel()
+    this.#quietWaits.clear()
+    for (const callback of this.#idleCallbacks.splice(0)) callback()
+  }
+
+  #watch(): LineWatch {
+    return {
+      appended: (offer) => this.#options.latency?.record(this.#answeredUs - offer.receivedTimeUs),
+      gapTold: (key, from, to, shown) => this.#fillGap(key, from, to, shown),
+      refused: (key, offer, reason, error) => this.#refused(key, offer, reason, error),
+      snapshotWanted: (key, tooOld) => this.#snapshots.want(key, tooOld),
+      joined: (key) => this.#snapshots.drop(key),
+    }
+  }
+
+  #fillGap(key: LineKey, from: number, to: number, shown: LineOffer): void {
+    if (key.channel === Channel.Trade) {
+      const { numbering } = this.#lineOf(key) as ChannelLine
+      if (to < from || numbering === '') return
+      const shownTimeUs = shown.venueTime === '' ? shown.receivedTimeUs : Number(shown.venueTime)
+      this.#backfill.trades({ key, numbering, from, to, shownTimeUs })
+    } else if (key.channel === Channel.Kline) {
+      const [openTimeUs, endTimeUs] = shown.first.split('@').map(Number) as [number, number]
+      const oldestUs = openTimeUs - this.#limits.backfill.ageMsMax * 1_000 - (endTimeUs - openTimeUs)
+      this.#backfill.klines({
+        key,
+        interval: shown.part,
+        fromOpenTimeUs: Math.max(from, oldestUs),
+        toOpenTimeUs: to,
+      })
+    }
+  }
+
+  #refused(key: LineKey, offer: LineOffer, reason: RefusalReason, error: string | null): void {
+    const detail = `${key.instrument} ${offer.kind} ${offer.id}: ${error ?? reason}`
+    this.#deadLetters.add(
+      `refused-${reason}`,
+      `${key.instrument}:${key.channel}`,
+      detail,
+      offer.data,
+      offer.receivedTimeUs,
+    )
+    const message = `the data bus refused an event for good: ${detail}`
+    this.#tell({ kind: 'refused', message, instrument: key.instrument, channel: key.channel })
+  }
+
+  #unrouted(event: VenueEvent): void {
+    if (this.#table.ignored.has(event.topic)) {
+      this.#ignored++
+      return
+    }
+    const detail = `expected an event of a routed topic, found ${event.kind} of ${event.symbol} by ${event.topic}`
+    this.#deadLetters.add('unmapped', event.topic, detail, payloadOf(event), event.receivedTimeUs)
+  }
+
+  #canonical(event: VenueEvent, route: TopicRoute, data: string) {
+    return {
+      type: typeOfKind[event.kind],
+      market: this.#options.market,
+      instrument: route.instrument,
+      data: JSON.parse(data) as unknown,
+    }
+  }
+
+  #deliverSnapshot(key: LineKey, snapshot: VenueBookSnapshot): void {
+    // A venue that has no book yet says -1.
+    if (snapshot.last < 0) this.#snapshots.want(key, true)
+    else this.#offerTo(key, snapshot)
+  }
+
+  #offerTo(key: LineKey, event: VenueEvent): void {
+    this.#push(key, offerOf(event, payloadOf(event), this.#trace()))
+  }
+
+  #push(key: LineKey, offer: LineOffer): void {
+    const line = this.#lineOf(key)
+    line.push(offer)
+    this.#laneOf(key.instrument).markReady(line)
+  }
+
+  #lineOf(key: LineKey): ChannelLine | BookLine {
+    for (const numbering of key.channel === Channel.Trade ? (['trade', 'aggTrade'] as const) : ([''] as const)) {
+      const line = this.#lines.get(lineId(key.instrument, key.channel, numbering))
+      if (line?.key === key) return line
+    }
+    throw new Error(`expected a line for ${key.instrument} ${key.channel}, found none`)
+  }
+
+  #laneOf(instrument: Instrument): Lane {
+    const partition = partitionOf(this.#options.market, instrument, this.#options.partitions)
+    return this.#lanes[partition % this.#lanes.length] as Lane
+  }
+
+  #trace(): string {
+    return this.#tracePrefix + (++this.#traces).toString(16).padStart(16, '0')
+  }
+
+  #checkSaturation(): void {
+    const { queueEventsMax, queueBytesMax } = this.#limits
+    const { events, bytes } = this.#queue
+    if (!this.#saturated) {
+      if (events < queueEventsMax && bytes < queueBytesMax) return
+      this.#saturated = true
+      this.#tell({ kind: 'saturated', message: `the queues are full: ${events} events, ${bytes} bytes` })
+    } else if (events <= queueEventsMax / 2 && bytes <= queueBytesMax / 2) {
+      this.#saturated = false
+      this.#tell({ kind: 'drained', message: `the queues have room again: ${events} events, ${bytes} bytes` })
+      for (const callback of this.#drainedCallbacks) callback()
+    }
+  }
+
+  #settled(): void {
+    if (this.#saturated) this.#checkSaturation()
+    if (this.#idleCallbacks.length === 0 || !this.idle) return
+    for (const callback of this.#idleCallbacks.splice(0)) callback()
+  }
+
+  #tellRetry(
+    kind: DispatcherIncident['kind'],
+    what: string,
+    key: LineKey,
+    error: unknown,
+    attempt: number,
+    delayMs: number,
+  ): void {
+    const message = `${what} for ${key.instrument} failed for the ${attempt}. time, next try in ${Math.round(delayMs)} ms`
+    this.#tell({ kind, message, instrument: key.instrument, channel: key.channel, error })
+  }
+
+  #tell(incident: DispatcherIncident): void {
+    this.#options.incident?.(incident)
+  }
+}
+
+function lineId(instrument: Instrument, channel: Channel, numbering: string): string {
+  return `${instrument}:${channel}:${numbering}`
+}
+
+/** Whether the event is what its topic was routed for; a stranger on a line would be a wrong book or a false gap. */
+function fits(event: VenueEvent, route: TopicRoute): boolean {
+  if (event.symbol !== route.symbol || channelOfKind[event.kind] !== route.channel) return false
+  if (event.kind === 'trade') return event.numbering === route.numbering
+  return event.kind !== 'kline' || event.interval === route.interval
+}

@@ -1,0 +1,108 @@
+import type { Offer } from '../bus/publish.ts'
+import type { GapCause } from '../domain/event.ts'
+
+/**
+ * An offer while the dispatcher holds it: what travels, and beside it the numbers that the repair needs, so that text is
+ * never turned back into numbers. It is handed to the bus as it stands.
+ */
+export interface LineOffer extends Offer {
+  declare: GapCause | ''
+  /** First and last venue id it covers; equal but for book deltas. */
+  readonly low: number
+  readonly high: number
+  readonly receivedTimeUs: number
+  /** KLINE: the interval, which has a position of its own in the stream. Else ''. */
+  readonly part: string
+  /** Running number on its line, in order of arrival. */
+  order: number
+  /** Monotonic ms since when it waits for something missing below it; 0 while it never did. */
+  heldSinceMs: number
+}
+
+/** What the fixed fields of an offer weigh beside its payload, so that bytes can be bounded without being measured. */
+const OFFER_FIXED_BYTES = 200
+
+export function bytesOf(offer: Offer): number {
+  return offer.data.length + OFFER_FIXED_BYTES
+}
+
+/** How much is held somewhere, in events and bytes; shared by all lines that fill the same bound. */
+export class OfferGauge {
+  events = 0
+  bytes = 0
+
+  enter(offer: Offer): void {
+    this.events++
+    this.bytes += bytesOf(offer)
+  }
+
+  leave(offer: Offer): void {
+    this.events--
+    this.bytes -= bytesOf(offer)
+  }
+
+  /** Moves what `from` counted of these offers over here. */
+  moveFrom(from: OfferGauge, events: number, bytes: number): void {
+    from.events -= events
+    from.bytes -= bytes
+    this.events += events
+    this.bytes += bytes
+  }
+}
+
+/** First in, first out; taking from the front costs nothing per element. */
+export class OfferQueue {
+  #items: LineOffer[] = []
+  #head = 0
+  bytes = 0
+
+  get length(): number {
+    return this.#items.length - this.#head
+  }
+
+  push(offer: LineOffer): void {
+    this.#items.push(offer)
+    this.bytes += bytesOf(offer)
+  }
+
+  peek(): LineOffer | undefined {
+    return this.#items[this.#head]
+  }
+
+  shift(): LineOffer | undefined {
+    const offer = this.#items[this.#head]
+    if (offer === undefined) return undefined
+    this.#head++
+    this.bytes -= bytesOf(offer)
+    // The taken front is cut off when it is the greater part, so every element is moved at most once on average.
+    if (this.#head > 64 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head)
+      this.#head = 0
+    } else if (this.#head === this.#items.length) {
+      this.#items.length = 0
+      this.#head = 0
+    }
+    return offer
+  }
+
+  /** Puts it where its first id belongs; false when one that covers the same ids is there already. */
+  insert(offer: LineOffer): boolean {
+    let at = this.#items.length
+    while (at > this.#head) {
+      const before = this.#items[at - 1] as LineOffer
+      if (before.low < offer.low || (before.low === offer.low && before.high < offer.high)) break
+      if (before.low === offer.low && before.high === offer.high) return false
+      at--
+    }
+    if (at === this.#items.length) this.#items.push(offer)
+    else this.#items.splice(at, 0, offer)
+    this.bytes += bytesOf(offer)
+    return true
+  }
+
+  clear(): void {
+    this.#items = []
+    this.#head = 0
+    this.bytes = 0
+  }
+}

@@ -1,0 +1,120 @@
+import type { ChannelBatch, ChannelOutcome, RefusalReason } from '../bus/publish.ts'
+import type { Channel, GapCause } from '../domain/event.ts'
+import type { Instrument, Market, VenueSymbol } from '../domain/instrument.ts'
+import { bytesOf, type LineOffer, type OfferGauge } from './line-offer.ts'
+
+/** Which channel a line feeds. */
+export interface LineKey {
+  readonly market: Market
+  readonly instrument: Instrument
+  readonly symbol: VenueSymbol
+  readonly channel: Channel
+}
+
+/** The bounds of the repair; every number has its default in `dispatcher.ts`. */
+export interface LineLimits {
+  /** How long an event waits for what is missing below it before the hole is declared, ms. */
+  readonly latenessToleranceMs: number
+  /** How long a snapshot ahead of a joined stream waits for the deltas before they count as lost, ms. */
+  readonly earlyToleranceMs: number
+  /** At this many held events the oldest hole is declared at once, cause `overflow`. */
+  readonly heldPerLineMax: number
+  /** At this many buffered deltas of an unjoined book the buffer is thrown away and begun anew. */
+  readonly bookBufferEventsMax: number
+  /** The same for all unjoined books together; the book that reaches it begins anew. */
+  readonly bookBuffersEventsMax: number
+}
+
+/** What a call is made of while it is filled: the room that is left, and whether anything is in it already. */
+export interface CallRoom {
+  events: number
+  bytes: number
+  empty: boolean
+}
+
+/** Puts the offer into the call if there is room; one always fits into an empty call, however big. */
+export function putOffer(offers: LineOffer[], offer: LineOffer, room: CallRoom): boolean {
+  const bytes = bytesOf(offer)
+  if (!room.empty && (room.events < 1 || room.bytes < bytes)) return false
+  room.empty = false
+  room.events--
+  room.bytes -= bytes
+  offers.push(offer)
+  return true
+}
+
+/** Plain numbers of one line; the types are the channel's own. */
+export interface LineCounts {
+  appended: number
+  snapshots: number
+  gaps: number
+  duplicates: number
+  refused: number
+  refusedByReason: Partial<Record<RefusalReason, number>>
+  /** Deltas that a snapshot stood for, so they never entered. */
+  stale: number
+  /** Times a buffer of an unjoined book was thrown away at its bound. */
+  bufferRestarts: number
+}
+
+export function newLineCounts(): LineCounts {
+  return {
+    appended: 0,
+    snapshots: 0,
+    gaps: 0,
+    duplicates: 0,
+    refused: 0,
+    refusedByReason: {},
+    stale: 0,
+    bufferRestarts: 0,
+  }
+}
+
+/** What a line tells the loop around it; every call is synchronous and returns at once. */
+export interface LineWatch {
+  /** It entered the stream; called once per offer. */
+  appended(offer: LineOffer): void
+  /**
+   * A hole was told in front of `shown`. TRADE: the missing ids. KLINE: open times, us, of the bars that may have closed
+   * meanwhile, from -1 when none was ever seen. Else, and where a reset left nothing to name, 0..-1.
+   */
+  gapTold(key: LineKey, from: number, to: number, shown: LineOffer): void
+  /** The stream did not take it and never will; `error` holds Redis's words where there are any. */
+  refused(key: LineKey, offer: LineOffer, reason: RefusalReason, error: string | null): void
+  /** An unjoined book needs a snapshot; `tooOld` when the one before it was. */
+  snapshotWanted(key: LineKey, tooOld: boolean): void
+  /** The book is joined: a wish for a snapshot is void. */
+  joined(key: LineKey): void
+}
+
+/** What lines share: the queues' bounds and the loop that watches them. */
+export interface LineShared {
+  readonly limits: LineLimits
+  readonly queue: OfferGauge
+  readonly bookBuffers: OfferGauge
+  readonly watch: LineWatch
+}
+
+/**
+ * One channel of one instrument on its way to the bus: what waits, in which order it is offered, and what becomes of
+ * what the script did not take. It never waits itself: the lane calls `take` when a call can be made, `settle` with the
+ * script's answer, and looks at `wakeMs` to know when time alone changes something.
+ */
+export interface Line {
+  readonly key: LineKey
+  readonly counts: LineCounts
+  /** Fields of the batch that follow configuration. */
+  tableVersion: number
+  /** True while it stands in a lane's ring; the lane's own mark. */
+  queued: boolean
+  /** Whether `take` would give something now. */
+  ready(nowMs: number): boolean
+  /** Monotonic ms at which it becomes ready by time alone; Infinity if never. */
+  wakeMs(): number
+  /** The next offers in order, as many as there is room for (one always fits into an empty call); null when none. */
+  take(room: CallRoom, nowMs: number): ChannelBatch | null
+  /** The script's answer to what `take` gave last. */
+  settle(outcome: ChannelOutcome | null, nowMs: number): void
+  /** The venue's line flowed and was interrupted; `part` is the interval of a KLINE line, else ''. */
+  interrupted(part: string, cause: GapCause): void
+}

@@ -1,0 +1,89 @@
+import type { RefusalReason } from '../bus/publish.ts'
+import { CanonicalType, Channel } from '../domain/event.ts'
+import type { Line } from './line.ts'
+
+/** What a dispatcher did so far, in plain numbers. */
+export interface DispatcherStats {
+  /** Entries appended, gaps included: market -> instrument -> canonical type -> count. */
+  readonly events: Record<string, Record<string, Record<string, number>>>
+  /** Sum of the above without the gaps. */
+  readonly appended: number
+  readonly gaps: number
+  readonly duplicates: number
+  /** Offers that no stream took and none ever will. */
+  readonly refused: number
+  /** Every refusal by reason, also those after which the offer was made again (`unjoined`, `snapshot-too-old`). */
+  readonly refusedByReason: Readonly<Partial<Record<RefusalReason, number>>>
+  readonly deadLetters: number
+  readonly deadLettersByReason: Readonly<Record<string, number>>
+  /** Dead letters that could not be told of, only counted. */
+  readonly deadLettersUntold: number
+  /** Events taken from the venue, before anything was decided of them. */
+  readonly received: number
+  /** Left out by a filter, and those of topics that are subscribed to but not routed. */
+  readonly filtered: number
+  readonly ignored: number
+  /** Deltas that a snapshot stood for. */
+  readonly stale: number
+  readonly queueEvents: number
+  readonly queueBytes: number
+  readonly bookBufferEvents: number
+  readonly bookBufferRestarts: number
+  readonly publishFailures: number
+  readonly snapshotRequests: number
+  readonly snapshotFailures: number
+  readonly backfillTrades: number
+  readonly backfillFailures: number
+}
+
+/** The canonical type of the plain events of a channel, and of its gaps. */
+const typesOfChannel: Readonly<Record<Channel, readonly [event: CanonicalType, gap: CanonicalType]>> = {
+  [Channel.Trade]: [CanonicalType.Trade, CanonicalType.TradeGap],
+  [Channel.Quote]: [CanonicalType.Quote, CanonicalType.QuoteGap],
+  [Channel.Ticker]: [CanonicalType.Ticker, CanonicalType.TickerGap],
+  [Channel.Kline]: [CanonicalType.KlineSummary, CanonicalType.KlineGap],
+  [Channel.OrderBook]: [CanonicalType.BookDelta, CanonicalType.BookGap],
+  [Channel.Analytics]: [CanonicalType.AnalyticsFused, CanonicalType.AnalyticsFused],
+}
+
+/** The part of the statistics that the lines know, added up. */
+export function sumLines(lines: Iterable<Line>) {
+  const events: Record<string, Record<string, Record<string, number>>> = {}
+  const refusedByReason: Partial<Record<RefusalReason, number>> = {}
+  const sum = {
+    events,
+    refusedByReason,
+    appended: 0,
+    gaps: 0,
+    duplicates: 0,
+    refused: 0,
+    stale: 0,
+    bookBufferRestarts: 0,
+  }
+  for (const { key, counts } of lines) {
+    sum.appended += counts.appended + counts.snapshots
+    sum.gaps += counts.gaps
+    sum.duplicates += counts.duplicates
+    sum.refused += counts.refused
+    sum.stale += counts.stale
+    sum.bookBufferRestarts += counts.bufferRestarts
+    for (const [reason, count] of Object.entries(counts.refusedByReason) as [RefusalReason, number][]) {
+      refusedByReason[reason] = (refusedByReason[reason] ?? 0) + count
+    }
+    const [type, gapType] = typesOfChannel[key.channel]
+    const told: [CanonicalType, number][] = [
+      [type, counts.appended],
+      [CanonicalType.BookSnapshot, counts.snapshots],
+      [gapType, counts.gaps],
+    ]
+    for (const [name, count] of told) {
+      if (count === 0) continue
+      events[key.market] ??= {}
+      const market = events[key.market] as Record<string, Record<string, number>>
+      market[key.instrument] ??= {}
+      const instrument = market[key.instrument] as Record<string, number>
+      instrument[name] = (instrument[name] ?? 0) + count
+    }
+  }
+  return sum
+}

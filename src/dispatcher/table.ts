@@ -1,0 +1,194 @@
+import { Channel, type TradeNumbering } from '../domain/event.ts'
+import type { Instrument, InstrumentInfo, Market, VenueSymbol } from '../domain/instrument.ts'
+import { UsageError } from '../errors.ts'
+import { compileFilter, type Filter, type FilterRule, looksAtData } from './filters.ts'
+
+export type StreamedChannel = Exclude<Channel, typeof Channel.Analytics>
+
+/** One line of the configuration: which channel of which instruments flows. */
+export interface RouteRule {
+  readonly type: StreamedChannel
+  readonly market: string
+  /** Instruments or patterns with `*`, for example `BTC-*`. */
+  readonly instruments: readonly string[]
+  /** TRADE: which of the venue's numberings; `auto` takes `trade` where it can be subscribed to, else `aggTrade`. */
+  readonly via?: TradeNumbering | 'auto'
+  /** KLINE: the venue's words; `*` is every interval among the available topics. */
+  readonly intervals?: readonly string[]
+  readonly filters?: readonly FilterRule[]
+}
+
+/** A venue's names of its topics; `venues/binance/topics.ts` fulfils it. */
+export interface TopicNames {
+  topicFor(channel: StreamedChannel, symbol: VenueSymbol, options?: { via?: TradeNumbering; interval?: string }): string
+  parseTopic(topic: string): {
+    readonly topic: string
+    readonly symbol: VenueSymbol
+    readonly channel: StreamedChannel
+    readonly numbering: TradeNumbering | null
+    readonly interval: string | null
+  } | null
+}
+
+/** What one native topic feeds. */
+export interface TopicRoute {
+  readonly topic: string
+  readonly channel: StreamedChannel
+  readonly instrument: Instrument
+  readonly symbol: VenueSymbol
+  readonly numbering: TradeNumbering | ''
+  /** KLINE, else ''. */
+  readonly interval: string
+  readonly filter: Filter | null
+}
+
+export interface DispatchTable {
+  readonly version: number
+  readonly market: Market
+  readonly routes: ReadonlyMap<string, TopicRoute>
+  /** What to subscribe to, in the order of the routes. */
+  readonly topics: readonly string[]
+  /** Topics that are there and meant to be left out: what comes by them is no error. */
+  readonly ignored: ReadonlySet<string>
+}
+
+export interface DispatchTableInput {
+  readonly version: number
+  readonly market: Market
+  readonly rules: readonly RouteRule[]
+  readonly instruments: readonly InstrumentInfo[]
+  readonly names: TopicNames
+  /** The only topics that can be had (a replay); null when any may be asked for. */
+  readonly available: ReadonlySet<string> | null
+}
+
+/**
+ * The dispatch table: canonical type and filters to native topics, and back from each topic to what it feeds. Built anew,
+ * with the next version, whenever rules or instruments change.
+ *
+ * Throws: UsageError where a filter would make holes in a contiguous channel, or a rule cannot be met at all.
+ */
+export function buildDispatchTable(input: DispatchTableInput): DispatchTable {
+  const routes = new Map<string, TopicRoute>()
+  const fed = new Set<string>()
+  const offered = input.available === null ? null : bySymbol(input.available, input.names)
+  for (const rule of input.rules) {
+    if (rule.market !== input.market) continue
+    const filter = filterOf(rule)
+    const matches = patternTest(rule.instruments)
+    for (const info of input.instruments) {
+      if (info.market !== input.market || !matches(info.instrument)) continue
+      for (const route of routesFor(rule, info, filter, input.names, offered)) {
+        // The first rule that feeds a channel (of an interval) wins: two topics in one channel would disturb each other.
+        const key = `${info.instrument}:${route.channel}:${route.interval}`
+        if (fed.has(key) || routes.has(route.topic)) continue
+        fed.add(key)
+        routes.set(route.topic, route)
+      }
+    }
+  }
+  const ignored = new Set<string>()
+  for (const topic of input.available ?? []) if (!routes.has(topic)) ignored.add(topic)
+  return { version: input.version, market: input.market, routes, topics: [...routes.keys()], ignored }
+}
+
+type OfferedTopics = ReadonlyMap<VenueSymbol, readonly NonNullable<ReturnType<TopicNames['parseTopic']>>[]>
+
+function bySymbol(topics: ReadonlySet<string>, names: TopicNames): OfferedTopics {
+  const found = new Map<VenueSymbol, NonNullable<ReturnType<TopicNames['parseTopic']>>[]>()
+  for (const topic of topics) {
+    const parsed = names.parseTopic(topic)
+    if (parsed === null) continue
+    const list = found.get(parsed.symbol)
+    if (list === undefined) found.set(parsed.symbol, [parsed])
+    else list.push(parsed)
+  }
+  return found
+}
+
+function routesFor(
+  rule: RouteRule,
+  info: InstrumentInfo,
+  filter: Filter | null,
+  names: TopicNames,
+  offered: OfferedTopics | null,
+): TopicRoute[] {
+  const channel = rule.type
+  const base = { channel, instrument: info.instrument, symbol: info.symbol, filter }
+  const there = offered?.get(info.symbol)?.filter((topic) => topic.channel === channel) ?? []
+  if (offered !== null && there.length === 0) return []
+  if (channel === Channel.Trade) {
+    const via = numberingFor(rule.via ?? 'auto', offered === null ? null : there.map((topic) => topic.numbering))
+    if (via === null) return []
+    const topic = names.topicFor(channel, info.symbol, { via })
+    return [{ ...base, topic, numbering: via, interval: '' }]
+  }
+  if (channel === Channel.Kline) {
+    return intervalsFor(rule, offered === null ? null : there.map((topic) => topic.interval ?? '')).map((interval) => ({
+      ...base,
+      topic: names.topicFor(channel, info.symbol, { interval }),
+      numbering: '' as const,
+      interval,
+    }))
+  }
+  const preferred = names.topicFor(channel, info.symbol)
+  const fallback = there[0]?.topic ?? preferred
+  const topic = offered === null || there.some((one) => one.topic === preferred) ? preferred : fallback
+  return [{ ...base, topic, numbering: '', interval: '' }]
+}
+
+function numberingFor(
+  via: TradeNumbering | 'auto',
+  there: readonly (TradeNumbering | null)[] | null,
+): TradeNumbering | null {
+  if (there === null) return via === 'auto' ? 'trade' : via
+  if (via !== 'auto') return there.includes(via) ? via : null
+  if (there.includes('trade')) return 'trade'
+  return there.includes('aggTrade') ? 'aggTrade' : null
+}
+
+function intervalsFor(rule: RouteRule, there: readonly string[] | null): readonly string[] {
+  const wanted = rule.intervals ?? ['1m']
+  if (!wanted.includes('*')) return there === null ? wanted : wanted.filter((interval) => there.includes(interval))
+  if (there === null) {
+    throw new UsageError(
+      'a KLINE route names its intervals; "*" can be used only where the topics are known beforehand',
+    )
+  }
+  return there
+}
+
+function filterOf(rule: RouteRule): Filter | null {
+  const rules = rule.filters ?? []
+  const contiguous = rule.type === Channel.Trade || rule.type === Channel.OrderBook
+  const harmful = contiguous ? rules.find(looksAtData) : undefined
+  if (harmful !== undefined) {
+    throw new UsageError(
+      `a filter on "${harmful.path}" of ${rule.type} would leave holes in its numbering; filter where the stream is read`,
+    )
+  }
+  return compileFilter(rules)
+}
+
+function patternTest(patterns: readonly string[]): (instrument: string) => boolean {
+  const tests = patterns.map((pattern) => {
+    const parts = pattern.split('*')
+    return (text: string) => matchesParts(text, parts)
+  })
+  return (instrument) => tests.some((test) => test(instrument))
+}
+
+/** `parts` are what stands between the asterisks. */
+function matchesParts(text: string, parts: readonly string[]): boolean {
+  const head = parts[0] ?? ''
+  if (parts.length === 1) return text === head
+  const tail = parts.at(-1) ?? ''
+  if (text.length < head.length + tail.length || !text.startsWith(head) || !text.endsWith(tail)) return false
+  let at = head.length
+  for (const part of parts.slice(1, -1)) {
+    const found = text.indexOf(part, at)
+    if (found < 0 || found + part.length > text.length - tail.length) return false
+    at = found + part.length
+  }
+  return true
+}
