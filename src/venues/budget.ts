@@ -132,6 +132,9 @@ export class LocalRequestBudget implements RequestBudget {
 
   learnClock(offsetUs: number): void {
     this.#clockOffsetUs = offsetUs
+    // Whoever waits was to be woken at a minute that comes at another time now.
+    this.#cancelTimer?.()
+    this.#cancelTimer = null
     this.#pump()
   }
 
