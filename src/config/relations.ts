@@ -63,8 +63,8 @@ export const relations: readonly Relation[] = [
         : null
     },
   },
-  atLeast('ingest.earlySnapshotMs', 'ingest.latenessToleranceMs', ({ ingest }) => [
-    ingest.earlySnapshotMs,
+  atLeast('ingest.earlyToleranceMs', 'ingest.latenessToleranceMs', ({ ingest }) => [
+    ingest.earlyToleranceMs,
     ingest.latenessToleranceMs,
   ]),
   atLeast('ingest.queueEventsMax', 'ingest.eventsPerCallMax', ({ ingest }) => [
@@ -74,6 +74,10 @@ export const relations: readonly Relation[] = [
   atLeast('ingest.queueBytesMax', 'ingest.bytesPerCallMax', ({ ingest }) => [
     ingest.queueBytesMax,
     ingest.bytesPerCallMax,
+  ]),
+  atLeast('ingest.bookBuffersEventsMax', 'ingest.bookBufferEventsMax', ({ ingest }) => [
+    ingest.bookBuffersEventsMax,
+    ingest.bookBufferEventsMax,
   ]),
   atLeast('ingest.queueBytesMax', 'ingest.frameBytesMax', ({ ingest }) => [ingest.queueBytesMax, ingest.frameBytesMax]),
   {

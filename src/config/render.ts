@@ -1,6 +1,6 @@
 import { Document, isMap, isScalar, type YAMLMap } from 'yaml'
+import { hideSecrets } from '../lib/secrets.ts'
 import type { LoadedConfig } from './load.ts'
-import { hideSecrets } from './secrets.ts'
 
 /** The effective settings as YAML, secrets hidden; whatever does not come from the defaults says where it comes from. */
 export function renderConfig({ config, origin }: LoadedConfig): string {

@@ -31,7 +31,9 @@ const scalar = z.union([z.string(), z.number(), z.boolean()], { error: 'a text, 
 const filter = group({
   path: text('a dot path into the canonical event, for example data.price'),
   op: word(...FILTER_OPERATORS),
-  value: z.union([scalar, z.array(scalar)], { error: 'a value, or a list of values for the operator in' }).optional(),
+  value: z
+    .union([scalar, z.array(scalar)], { error: 'a value, or a list of values for the operator in' })
+    .exactOptional(),
 })
 
 const INTERVALS = '1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M'.split(' ') as [string, ...string[]]
@@ -43,10 +45,9 @@ const route = group({
     text('an instrument as BASE-QUOTE, * standing for any part', /^[^\s:{}]+$/),
     'a list of instruments as BASE-QUOTE',
   ).min(1, { error: 'at least one instrument' }),
-  via: word('auto', 'trade', 'aggTrade').optional(),
-  intervals: list(word(...INTERVALS), 'a list of intervals, for example [1m, 1h]').optional(),
-  filters: list(filter, 'a list of filters {path, op, value}').optional(),
-  throttleMs: integer(1, 3_600_000).optional(),
+  via: word('auto', 'trade', 'aggTrade').exactOptional(),
+  intervals: list(word(...INTERVALS), 'a list of intervals, for example [1m, 1h]').exactOptional(),
+  filters: list(filter, 'a list of filters {path, op, value}').exactOptional(),
 })
 
 const maxLength = group({ maxLength: integer(1).nullable() })
@@ -84,7 +85,7 @@ export const configSchema = group({
       streamUrl: address('wss', 'ws').nullable(),
       restUrl: address('https', 'http').nullable(),
       apiUrl: address('wss', 'ws').nullable(),
-      timeUnit: word('millisecond', 'microsecond'),
+      timeUnit: word('ms', 'us'),
       depthLimit: integer(1, 5000),
       requestWeightShare: number(0.01, 1),
       restTimeoutMs: timeoutMs,
@@ -96,20 +97,28 @@ export const configSchema = group({
   ingest: group({
     redundancy: integer(1, 4),
     latenessToleranceMs: integer(0, 60_000),
-    earlySnapshotMs: integer(1, 60_000),
+    earlyToleranceMs: integer(1, 60_000),
     queueEventsMax: integer(1),
     queueBytesMax: integer(1024),
     eventsPerCallMax: integer(1, 10_000),
     bytesPerCallMax: integer(1024, 64 * 1024 * 1024),
     heldPerLineMax: integer(1),
     bookBufferEventsMax: integer(1),
-    frameBytesMax: integer(1024, 256 * 1024 * 1024),
-    backfill: group({ ageMaxMinutes: integer(0, 1440), tradesMax: integer(0, 10_000_000) }),
+    bookBuffersEventsMax: integer(1),
+    frameBytesMax: integer(1024, 64 * 1024 * 1024),
+    backfill: group({
+      ageMsMax: integer(0, 86_400_000),
+      idsPerGapMax: integer(0, 10_000_000),
+      gapsAtOnceMax: integer(1, 1000),
+      gapsWaitingMax: integer(0, 1_000_000),
+    }),
     connections: group({
-      topicsPerConnectionMax: integer(1, 1024),
+      topicsPerConnection: integer(1, 1024),
+      connectsPerWindowMax: integer(1).nullable(),
+      reconnectMsMax: integer(100, 600_000),
       staleFloorMs: integer(100, 600_000),
       pausedMsMax: integer(100, 600_000),
-      renewalOverlapMs: integer(100, 3_600_000),
+      overlapMs: integer(100, 3_600_000),
     }),
   }),
   retention: group({
@@ -143,6 +152,3 @@ type DeepReadonly<T> = T extends (infer Item)[]
 /** The configuration as admitted: complete, checked and frozen. */
 export type Config = DeepReadonly<z.infer<typeof configSchema>>
 export type RouteConfig = Config['routes'][number]
-
-/** Settings that must never be shown, wherever a value is printed. */
-export const SECRET_PATHS: ReadonlySet<string> = new Set(['redis.password'])

@@ -46,7 +46,7 @@ export function keysAt(path: readonly PropertyKey[]): readonly string[] {
 
 function unwrap(schema: z.ZodType | undefined): z.ZodType | undefined {
   let inner = schema
-  while (inner instanceof z.ZodOptional || inner instanceof z.ZodNullable) inner = inner.unwrap() as z.ZodType
+  while (inner instanceof z.ZodExactOptional || inner instanceof z.ZodNullable) inner = inner.unwrap() as z.ZodType
   return inner
 }
 

@@ -48,14 +48,14 @@ describe('the configuration', () => {
         environment: { MELTICA_PARTITIONS: '3', MELTICA_PREFIX: 'environment', HOME: '/' },
         assignments: ['partitions=4'],
       })
-      expect(config.ingest).to.include({ redundancy: 3, latenessToleranceMs: 20, earlySnapshotMs: 1000 })
+      expect(config.ingest).to.include({ redundancy: 3, latenessToleranceMs: 20, earlyToleranceMs: 1000 })
       expect(config.prefix).to.equal('environment')
       expect(config.partitions).to.equal(4)
       expect(origin('ingest.latenessToleranceMs')).to.equal(`${first}:2`)
       expect(origin('ingest.redundancy')).to.equal(`${second}:1`)
       expect(origin('prefix')).to.equal('environment MELTICA_PREFIX')
       expect(origin('partitions')).to.equal('--set')
-      expect(origin('ingest.earlySnapshotMs')).to.match(/^config\/meltica\.yaml:\d+$/)
+      expect(origin('ingest.earlyToleranceMs')).to.match(/^config\/meltica\.yaml:\d+$/)
     })
 
     it('names settings in the environment by their path, levels by two underscores and camelCase by one', () => {
@@ -65,14 +65,14 @@ describe('the configuration', () => {
           MELTICA_VENUES__BINANCE__REST_URL: 'http://localhost:1',
           MELTICA_RETENTION__TRADE__MAX_LENGTH: 'null',
           MELTICA_RETENTION__DEAD_LETTERS__MAX_LENGTH: '7',
-          MELTICA_INGEST__CONNECTIONS__TOPICS_PER_CONNECTION_MAX: '12',
+          MELTICA_INGEST__CONNECTIONS__TOPICS_PER_CONNECTION: '12',
           MELTICA_RECORDINGS: '../shared',
         },
       })
       expect(config.venues.binance.streamUrl).to.equal('ws://localhost:1')
       expect(config.retention.TRADE.maxLength).to.equal(null)
       expect(config.retention.deadLetters.maxLength).to.equal(7)
-      expect(config.ingest.connections.topicsPerConnectionMax).to.equal(12)
+      expect(config.ingest.connections.topicsPerConnection).to.equal(12)
     })
 
     it('puts --redis and --prefix above everything', () => {
@@ -97,10 +97,15 @@ describe('the configuration', () => {
 
     it('takes whole lists and groups as YAML', () => {
       const route = '{type: KLINE, market: BINANCE-SPOT, instruments: ["*-EUR"], intervals: [1m, 1h]}'
-      const { config } = loadConfig({ assignments: [`routes=[${route}]`, 'ingest.backfill={ageMaxMinutes: 1}'] })
+      const { config } = loadConfig({ assignments: [`routes=[${route}]`, 'ingest.backfill={ageMsMax: 1}'] })
       expect(config.routes).to.have.length(1)
       expect(config.routes[0]?.intervals).to.deep.equal(['1m', '1h'])
-      expect(config.ingest.backfill).to.deep.equal({ ageMaxMinutes: 1, tradesMax: 50_000 })
+      expect(config.ingest.backfill).to.deep.equal({
+        ageMsMax: 1,
+        idsPerGapMax: 50_000,
+        gapsAtOnceMax: 16,
+        gapsWaitingMax: 10_000,
+      })
     })
 
     it('reads a password from a file', () => {
@@ -193,7 +198,7 @@ describe('the configuration', () => {
         ['venues.binance.environment=production'],
         'with environment production, found null',
       ],
-      ['too early a snapshot', ['ingest.earlySnapshotMs=100'], 'expected at least ingest.latenessToleranceMs'],
+      ['too early a snapshot', ['ingest.earlyToleranceMs=100'], 'expected at least ingest.latenessToleranceMs'],
       [
         'a TLS file that is not there',
         ['redis.tls.enabled=true', 'redis.tls.caFile=/nope.pem'],
@@ -223,7 +228,7 @@ describe('the configuration', () => {
 
     it('never shows a secret in what it refuses', () => {
       const message = refusal({
-        environment: { MELTICA_REDIS__PASSWORD: ' ' },
+        files: [file('secret.yaml', 'redis: { password: [hunter2] }')],
         assignments: ['venues.binance.restUrl=ftp://me:hunter2@host/?token=hunter2'],
       })
       expect(message).to.contain('redis.password').and.not.contain('hunter2')

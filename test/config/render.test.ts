@@ -3,8 +3,8 @@ import { expect } from 'chai'
 import { parse } from 'yaml'
 import { DEFAULTS_FILE, loadConfig } from '../../src/config/load.ts'
 import { renderConfig } from '../../src/config/render.ts'
-import { hidePasswords, hideSecrets } from '../../src/config/secrets.ts'
 import { nearest, settings } from '../../src/config/settings.ts'
+import { hidePasswords, hideSecrets } from '../../src/lib/secrets.ts'
 
 describe('the configuration shown', () => {
   it('hides passwords, also inside addresses, and says where values came from', () => {

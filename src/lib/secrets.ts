@@ -1,5 +1,3 @@
-import { SECRET_PATHS } from './schema.ts'
-
 export const HIDDEN = '***'
 
 const SECRET_NAME = /(password|secret|token|apikey|passphrase|authorization)$/i
@@ -13,7 +11,7 @@ export function hidePasswords(text: string): string {
 
 /** Whether the setting or field of this name holds a secret. Names of files that hold one are not secret. */
 export function isSecret(path: string): boolean {
-  return SECRET_PATHS.has(path) || SECRET_NAME.test(path)
+  return SECRET_NAME.test(path)
 }
 
 /** A copy fit to be shown: secrets hidden, also inside addresses. */

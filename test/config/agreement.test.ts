@@ -1,0 +1,32 @@
+import { expect } from 'chai'
+import { loadConfig } from '../../src/config/load.ts'
+import { FILTER_OPERATORS } from '../../src/config/schema.ts'
+import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
+import { compileFilter, type FilterRule } from '../../src/dispatcher/filters.ts'
+import type { RouteRule } from '../../src/dispatcher/table.ts'
+import { defaultConnectionsOptions } from '../../src/venues/connections/options.ts'
+
+/** The parts carry bounds for their own tests; what runs is config/meltica.yaml. The two must not drift apart. */
+describe('config/meltica.yaml and the parts it steers', () => {
+  const { config } = loadConfig({})
+
+  it('agree on the bounds of the dispatcher', () => {
+    const limits: Record<string, unknown> = { ...defaultDispatcherLimits }
+    const shared = Object.entries(config.ingest).filter(([name]) => name in limits)
+    expect(shared).to.have.length.above(8)
+    for (const [name, value] of shared) expect(value, name).to.deep.equal(limits[name])
+  })
+
+  it('agree on the numbers of the connections', () => {
+    expect(defaultConnectionsOptions).to.deep.include(config.ingest.connections)
+  })
+
+  it('agree on what a route and a filter are', () => {
+    const rules: readonly RouteRule[] = config.routes
+    expect(rules).to.have.length(5)
+    for (const op of FILTER_OPERATORS) {
+      const value: FilterRule['value'] = op === 'in' ? ['1'] : op === 'exists' ? true : '1'
+      expect(compileFilter([{ path: 'data.price', op, value }]), op).to.be.a('function')
+    }
+  })
+})
