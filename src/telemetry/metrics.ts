@@ -15,6 +15,11 @@ export const metrics = {
     labelNames: ['reason'] as const,
     registers,
   }),
+  logLinesSuppressed: new Counter({
+    name: 'meltica_log_lines_suppressed_total',
+    help: 'Log lines left out because their kind had said enough',
+    registers,
+  }),
   redisReconnects: new Counter({
     name: 'meltica_redis_reconnects_total',
     help: 'Times a Redis connection was opened again after it was lost',
