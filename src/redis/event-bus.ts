@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import type {
   ChannelBatch,
   ChannelOutcome,
@@ -14,9 +12,9 @@ import type { Channel } from '../domain/event.ts'
 import type { RedisConnection } from './connection.ts'
 import { BusError } from './errors.ts'
 import { Keys } from './keys.ts'
+import { Script } from './script.ts'
 
-const SCRIPT = readFileSync(new URL('./scripts/append.lua', import.meta.url), 'utf8')
-const SHA = createHash('sha1').update(SCRIPT).digest('hex')
+const appendScript = new Script('append.lua')
 
 export interface RedisEventBusOptions {
   readonly connection: RedisConnection
@@ -50,6 +48,7 @@ interface Target {
   readonly bell: string
   readonly catalogField: string
   inCatalog: boolean
+  epoch: string
 }
 
 /** The data bus on Redis Streams: every call is one run of `scripts/append.lua`. */
@@ -66,12 +65,18 @@ export class RedisEventBus implements EventBus {
     if (batches.length === 0) return { greatestEntryMs: 0, channels: [] }
     const targets = batches.map((batch) => this.#target(batch))
     await this.#list(targets)
-    const reply = await this.#run(encodeCall(batches, targets, this.#greatestEntryMs, this.#options.retention))
+    const reply = await appendScript.run(
+      this.#options.connection,
+      encodeCall(batches, targets, this.#greatestEntryMs, this.#options.retention),
+    )
     const result = decodeReply(reply, batches, this.#options.onBellFailed)
     if (result.greatestEntryMs > this.#greatestEntryMs) this.#greatestEntryMs = result.greatestEntryMs
     for (const [index, outcome] of result.channels.entries()) {
-      // Another Redis process may have lost the catalog with the rest: it is written again before the next append.
-      if (outcome?.epochChanged) (targets[index] as Target).inCatalog = false
+      const target = targets[index] as Target
+      const epoch = outcome?.epoch ?? (batches[index] as ChannelBatch).epoch
+      // Another epoch may be another Redis process, which may have lost the catalog with the rest.
+      if (target.epoch !== epoch) target.inCatalog = false
+      target.epoch = epoch
     }
     await this.#list(targets)
     this.#options.onPublished?.(batches, result)
@@ -87,17 +92,6 @@ export class RedisEventBus implements EventBus {
     for (const target of missing) target.inCatalog = true
   }
 
-  async #run(args: string[]): Promise<unknown> {
-    const { connection } = this.#options
-    try {
-      return await connection.send('evalsha', args)
-    } catch (error) {
-      if (!(error instanceof BusError) || error.code !== 'noscript') throw error
-      args[0] = SCRIPT
-      return connection.send('eval', args)
-    }
-  }
-
   #target(batch: ChannelBatch): Target {
     const { market, instrument, channel } = batch
     const catalogField = Keys.catalogField(batch)
@@ -111,6 +105,7 @@ export class RedisEventBus implements EventBus {
         bell: keys.bell(keys.partition(market, instrument)),
         catalogField,
         inCatalog: false,
+        epoch: '',
       }
       this.#targets.set(catalogField, target)
     }
@@ -118,7 +113,7 @@ export class RedisEventBus implements EventBus {
   }
 }
 
-/** Arguments of EVALSHA in the layout that the head of the script describes. */
+/** Number of keys, keys and arguments in the layout that the head of the script describes. */
 function encodeCall(
   batches: readonly ChannelBatch[],
   targets: readonly Target[],
@@ -126,13 +121,13 @@ function encodeCall(
   retention: RedisEventBusOptions['retention'],
 ): string[] {
   const bells: string[] = []
-  const args = [SHA, '']
+  const args = ['']
   for (const target of targets) {
     args.push(target.state, target.stream, target.gaps)
     if (!bells.includes(target.bell)) bells.push(target.bell)
   }
   for (const bell of bells) args.push(bell)
-  args[1] = String(args.length - 2)
+  args[0] = String(args.length - 1)
   args.push(String(floorMs), String(batches.length))
   for (const [index, batch] of batches.entries()) {
     const { channel, market, instrument, epoch, numbering, quality, offers } = batch

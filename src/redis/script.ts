@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { RedisConnection } from './connection.ts'
+import { BusError } from './errors.ts'
+
+/** A Lua script of `scripts/`, run by its hash; sent whole only where Redis does not know it. */
+export class Script {
+  readonly #source: string
+  readonly #sha: string
+
+  /** `file` as it lies in `scripts/`. */
+  constructor(file: string) {
+    this.#source = readFileSync(new URL(`./scripts/${file}`, import.meta.url), 'utf8')
+    this.#sha = createHash('sha1').update(this.#source).digest('hex')
+  }
+
+  /** `args`: number of keys, keys, arguments. Throws: BusError. */
+  async run(connection: RedisConnection, args: readonly (string | number)[]): Promise<unknown> {
+    try {
+      return await connection.send('evalsha', [this.#sha, ...args])
+    } catch (error) {
+      if (!(error instanceof BusError) || error.code !== 'noscript') throw error
+      return connection.send('eval', [this.#source, ...args])
+    }
+  }
+}
