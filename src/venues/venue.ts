@@ -56,8 +56,9 @@ export interface VenueTicker extends VenueEventBase {
   readonly askQuantity: string
   readonly openTimeUs: number
   readonly closeTimeUs: number
-  readonly firstTradeId: number
-  readonly lastTradeId: number
+  /** null, as `lastTradeId`, where the window holds no trade. */
+  readonly firstTradeId: number | null
+  readonly lastTradeId: number | null
   readonly trades: number
 }
 
@@ -109,7 +110,7 @@ export interface RejectedFrame {
   readonly receivedTimeUs: number
 }
 
-/** What one text frame of a venue meant. */
+/** What one text frame of a venue meant. A reply's `id` is -1 where it names no request of ours. */
 export type Frame =
   | { readonly type: 'event'; readonly event: VenueEvent }
   | {

@@ -31,7 +31,7 @@ import {
 
 const US_PER_MS = 1_000
 
-/** A whole book. `last` is -1 where the instrument has none yet. */
+/** A whole book. */
 export function parseDepth(
   answer: unknown,
   symbol: VenueSymbol,
@@ -213,7 +213,7 @@ const NAME_LENGTH_MAX = 64
 /** Names become parts of Redis keys and of lists separated by spaces. */
 function isName(value: unknown): value is string {
   return (
-    typeof value === 'string' && value.length > 0 && value.length <= NAME_LENGTH_MAX && !/[\s:{}\p{Cc}]/u.test(value)
+    typeof value === 'string' && value.length > 0 && value.length <= NAME_LENGTH_MAX && !/[\s:{}"\\*\p{Cc}]/u.test(value)
   )
 }
 

@@ -1,6 +1,6 @@
 import type { Market } from '../../domain/instrument.ts'
 import type { ConnectionLimits, Frame, StreamProtocol } from '../venue.ts'
-import { FrameParser } from './parse.ts'
+import { FrameParser } from './frames.ts'
 
 export { BinanceRest, type BinanceRestOptions } from './rest.ts'
 export { KLINE_INTERVALS, parseTopic, type StreamedChannel, type Topic, type TopicOptions, topicFor } from './topics.ts'

@@ -187,7 +187,10 @@ export function refuseKline(payload: Unchecked, interval: string, usPerUnit: UsP
   return null
 }
 
-/** A depth answer. `lastUpdateId` is -1 where the instrument has no book yet. */
+/**
+ * A depth answer. An instrument that has no book yet is answered with `lastUpdateId` -1, which is refused: nothing can be
+ * joined to it.
+ */
 export interface DepthAnswer {
   readonly lastUpdateId: number
   readonly bids: readonly Level[]
@@ -195,8 +198,7 @@ export interface DepthAnswer {
 }
 
 export function refuseDepthAnswer(answer: Unchecked): string | null {
-  const last = answer.lastUpdateId
-  if (!isId(last) && last !== -1) return expected('lastUpdateId', `${ID}, or -1`, last)
+  if (!isId(answer.lastUpdateId)) return expected('lastUpdateId', ID, answer.lastUpdateId)
   if (!isSide(answer.bids)) return expectedSide('bids', answer.bids)
   if (!isSide(answer.asks)) return expectedSide('asks', answer.asks)
   return null

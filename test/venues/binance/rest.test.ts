@@ -112,10 +112,10 @@ describe('Binance REST', () => {
   })
 
   it('percent-encodes symbols outside ASCII and keeps the path of the test network', async () => {
-    answer({ lastUpdateId: -1, bids: [], asks: [] })
+    answer({ lastUpdateId: 0, bids: [], asks: [] })
     const { port } = server.address() as AddressInfo
     const testnet = client({ restUrl: `http://127.0.0.1:${port}/api/`, depthLimit: 5_000 })
-    expect((await testnet.fetchBookSnapshot(asVenueSymbol('币USDT'))).last).to.equal(-1)
+    expect((await testnet.fetchBookSnapshot(asVenueSymbol('币USDT'))).last).to.equal(0)
     await testnet.close()
     expect(asked).to.deep.equal(['/api/v3/depth?symbol=%E5%B8%81USDT&limit=5000'])
     expect(budget.paid[0]?.weight).to.equal(250)
