@@ -213,7 +213,10 @@ const NAME_LENGTH_MAX = 64
 /** Names become parts of Redis keys and of lists separated by spaces. */
 function isName(value: unknown): value is string {
   return (
-    typeof value === 'string' && value.length > 0 && value.length <= NAME_LENGTH_MAX && !/[\s:{}"\\*\p{Cc}]/u.test(value)
+    typeof value === 'string' &&
+    value.length > 0 &&
+    value.length <= NAME_LENGTH_MAX &&
+    !/[\s:{}"\\*\p{Cc}]/u.test(value)
   )
 }
 
