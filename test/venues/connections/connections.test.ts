@@ -1,26 +1,13 @@
 import { expect } from 'chai'
-import { FakeVenue } from './fake-venue.ts'
-import { type Bench, bench, until } from './support.ts'
+import type { FakeVenue } from './fake-venue.ts'
+import { type Bench, until, useVenue } from './support.ts'
 
 describe('connections', () => {
+  const { start, venue: venueNow } = useVenue()
   let venue: FakeVenue
-  let open: Bench[]
-
-  beforeEach(async () => {
-    venue = await FakeVenue.start()
-    open = []
+  beforeEach(() => {
+    venue = venueNow()
   })
-
-  afterEach(async () => {
-    for (const { connections } of open) await connections.close()
-    await venue.close()
-  })
-
-  const start = (...args: Parameters<typeof bench> extends [unknown, ...infer Rest] ? Rest : never): Bench => {
-    const started = bench(venue, ...args)
-    open.push(started)
-    return started
-  }
 
   it('subscribes the wanted topics and delivers their events', async () => {
     const { connections, sink, acked, flowing } = start()
@@ -51,16 +38,133 @@ describe('connections', () => {
     expect(connections.status().stopped.map(({ topic }) => topic)).to.deep.equal(['aaa@depth'])
   })
 
-  it('tells the interruption once, reconnects and flows again', async () => {
-    const { connections, sink, acked } = start()
-    connections.setTopics(new Set(['aaa@trade', 'bbb@trade', 'quiet@trade']))
+  it('subscribes again what is wanted again before its end was acknowledged', async () => {
+    const { connections, acked } = start()
+    connections.setTopics(new Set(['aaa@trade', 'bbb@trade']))
+    await until(() => acked.length === 2)
+    connections.setTopics(new Set(['bbb@trade']))
+    connections.setTopics(new Set(['aaa@trade', 'bbb@trade']))
     await until(() => acked.length === 3)
-    venue.feedEvery(5, ['aaa@trade', 'bbb@trade'])
-    await until(() => sink.count('aaa@trade') > 3 && sink.count('bbb@trade') > 3)
-    venue.clients[0]?.socket.terminate()
-    await until(() => acked.length === 6)
-    const before = sink.count('aaa@trade')
-    await until(() => sink.count('aaa@trade') > before)
-    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@trade', 'bbb@trade'], cause: 'disconnect' }])
+    expect([...(venue.clients[0]?.topics ?? [])]).to.have.members(['aaa@trade', 'bbb@trade'])
+  })
+
+  it('closes a connection that has nothing left to carry', async () => {
+    const { connections, acked, stopped } = start()
+    connections.setTopics(new Set(['aaa@trade']))
+    await until(() => acked.length === 1)
+    connections.setTopics(new Set())
+    await until(() => venue.open.length === 0 && stopped.length === 1)
+    expect(connections.status().connections).to.have.length(0)
+  })
+
+  it('keeps the topics of an instrument on one connection and the connections below their bound', async () => {
+    const { connections, acked } = start({ topicsPerConnection: 10 })
+    const topics = new Set<string>()
+    for (let i = 0; i < 20; i++) for (const what of ['trade', 'quote', 'depth']) topics.add(`s${i}@${what}`)
+    connections.setTopics(topics)
+    await until(() => acked.length === 60)
+    expect(venue.open.every((client) => client.topics.size <= 10)).to.equal(true)
+    for (let i = 0; i < 20; i++) {
+      const holders = venue.open.filter((client) => client.topics.has(`s${i}@trade`))
+      expect(holders).to.have.length(1)
+      expect(holders[0]?.topics.has(`s${i}@quote`) && holders[0]?.topics.has(`s${i}@depth`)).to.equal(true)
+    }
+  })
+
+  it('keeps its messages within the bounds of count, bytes and rate', async () => {
+    const limits = {
+      inboundMessagesPerSecondMax: 5,
+      subscribeTopicsPerMessageMax: 20,
+      subscribeBytesPerMessageMax: 300,
+    }
+    const { connections, acked } = start({ outboundWindowMs: 220 }, limits)
+    connections.setTopics(new Set(Array.from({ length: 200 }, (_, i) => `symbol${i}@trade`)))
+    await until(() => acked.length === 200)
+    const received = venue.clients[0]?.received ?? []
+    expect(received.every(({ params }) => params.length <= 20 && JSON.stringify(params).length <= 300)).to.equal(true)
+    expect(received.length).to.be.greaterThan(8)
+    // One of five is kept for a pong; the venue's own window is a little shorter than ours.
+    for (let i = 4; i < received.length; i++) {
+      expect((received[i]?.atMs ?? 0) - (received[i - 4]?.atMs ?? 0)).to.be.greaterThan(150)
+    }
+  })
+
+  it('answers a ping with its payload', async () => {
+    const { connections, acked } = start()
+    connections.setTopics(new Set(['aaa@trade']))
+    await until(() => acked.length === 1)
+    venue.clients[0]?.socket.ping('1718000000000')
+    await until(() => venue.clients[0]?.pongs.length === 1)
+    expect(venue.clients[0]?.pongs).to.deep.equal(['1718000000000'])
+  })
+
+  it('outlives frames that are no JSON, no text, or absurdly long', async () => {
+    const { connections, sink, acked } = start()
+    connections.setTopics(new Set(['aaa@trade']))
+    await until(() => acked.length === 1)
+    const socket = venue.clients[0]?.socket
+    socket?.send('{"topic":"aaa@trade","n":')
+    socket?.send(Buffer.from([1, 2, 3]))
+    socket?.send(Buffer.from([0x7b, 0xff, 0xfe]), { binary: false })
+    socket?.send('x'.repeat(50 * 1024 * 1024))
+    venue.feed('aaa@trade')
+    await until(() => sink.count('aaa@trade') === 1)
+    expect(sink.rejections).to.equal(4)
+    expect(venue.clients).to.have.length(1)
+  })
+
+  it('finds the topic that spoils a message, subscribes the others and goes on trying it', async () => {
+    const { connections, acked } = start()
+    venue.faults.bad.add('s7@trade')
+    connections.setTopics(new Set(Array.from({ length: 20 }, (_, i) => `s${i}@trade`)))
+    await until(() => acked.length === 19)
+    await until(() => connections.status().topics.some(({ topic, errors }) => topic === 's7@trade' && errors >= 3))
+    venue.faults.bad.clear()
+    await until(() => acked.length === 20)
+    expect(connections.status().topics.every(({ errors }) => errors === 0)).to.equal(true)
+  })
+
+  it('pauses its sockets while the sink is full and goes on where it stopped', async () => {
+    const { connections, sink, acked } = start({ pausedMsMax: 5_000 })
+    connections.setTopics(new Set(['aaa@trade']))
+    await until(() => acked.length === 1)
+    venue.feedEvery(2, ['aaa@trade'])
+    await until(() => sink.count('aaa@trade') > 5)
+    sink.saturated = true
+    await until(() => connections.status().connections[0]?.paused === true)
+    const count = sink.count('aaa@trade')
+    await until(() => venue.lastNumber('aaa@trade') > count + 20)
+    expect(sink.count('aaa@trade')).to.be.lessThan(count + 10)
+    sink.drain()
+    await until(() => sink.count('aaa@trade') > count + 20)
+    expect(sink.missing('aaa@trade')).to.deep.equal([])
+    expect(sink.interruptions).to.deep.equal([])
+    expect(venue.clients).to.have.length(1)
+  })
+
+  it('gives a socket up that was paused for too long, tells the overflow and comes back when there is room', async () => {
+    const { connections, sink, acked } = start({ pausedMsMax: 100 })
+    connections.setTopics(new Set(['aaa@trade']))
+    await until(() => acked.length === 1)
+    venue.feedEvery(2, ['aaa@trade'])
+    await until(() => sink.count('aaa@trade') > 5)
+    sink.saturated = true
+    await until(() => sink.interruptions.length > 0)
+    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@trade'], cause: 'overflow' }])
+    expect(venue.clients).to.have.length(1)
+    const count = sink.count('aaa@trade')
+    sink.drain()
+    await until(() => sink.count('aaa@trade') > count)
+    expect(sink.interruptions).to.have.length(1)
+  })
+
+  it('closes within its bound although the other side does not answer, and twice is harmless', async () => {
+    const { connections, acked }: Bench = start({ closeTimeoutMs: 50 })
+    connections.setTopics(new Set(['aaa@trade']))
+    await until(() => acked.length === 1)
+    venue.clients[0]?.socket.pause()
+    const startMs = performance.now()
+    await Promise.all([connections.close(), connections.close()])
+    expect(performance.now() - startMs).to.be.lessThan(1_000)
   })
 })

@@ -1,6 +1,5 @@
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
@@ -45,7 +44,7 @@ export class FakeVenue {
     bad: new Set(),
     noReply: false,
   }
-  handshakes = 0
+  readonly handshakeTimesMs: number[] = []
   readonly #http: Server
   readonly #wss = new WebSocketServer({ noServer: true, autoPong: false })
   readonly #subscribed = new Map<Client, Map<string, number>>()
@@ -66,6 +65,10 @@ export class FakeVenue {
 
   get url(): string {
     return `ws://127.0.0.1:${(this.#http.address() as AddressInfo).port}/stream`
+  }
+
+  get handshakes(): number {
+    return this.handshakeTimesMs.length
   }
 
   /** Connections that are open now. */
@@ -112,7 +115,7 @@ export class FakeVenue {
   }
 
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.handshakes += 1
+    this.handshakeTimesMs.push(performance.now())
     if (this.faults.refuseWith > 0) {
       const retry = this.faults.retryAfterSeconds > 0 ? `Retry-After: ${this.faults.retryAfterSeconds}\r\n` : ''
       socket.end(`HTTP/1.1 ${this.faults.refuseWith} Refused\r\n${retry}Content-Length: 0\r\nConnection: close\r\n\r\n`)

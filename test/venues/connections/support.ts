@@ -4,7 +4,7 @@ import { SystemClock } from '../../../src/lib/clock.ts'
 import { Connections, type ConnectionsHooks } from '../../../src/venues/connections/connections.ts'
 import type { ConnectionsOptions } from '../../../src/venues/connections/options.ts'
 import type { ConnectionLimits, Frame, StreamProtocol, VenueEvent, VenueSink } from '../../../src/venues/venue.ts'
-import type { FakeVenue } from './fake-venue.ts'
+import { FakeVenue } from './fake-venue.ts'
 
 /** Speaks the fake venue's words. `n` of a frame becomes the update id of a quote, whatever the topic is called. */
 export function fakeProtocol(venue: FakeVenue, limits: Partial<ConnectionLimits> = {}): StreamProtocol {
@@ -137,7 +137,7 @@ export interface Bench {
   readonly logs: string[]
 }
 
-export function bench(
+function bench(
   venue: FakeVenue,
   options: Partial<ConnectionsOptions> = {},
   limits: Partial<ConnectionLimits> = {},
@@ -162,6 +162,31 @@ export function bench(
     hooks,
   })
   return { connections, sink, acked, flowing, stopped, logs }
+}
+
+/** A fake venue for every test of a suite, and everything started on it closed behind it. */
+export function useVenue(): {
+  venue: () => FakeVenue
+  start: (options?: Partial<ConnectionsOptions>, limits?: Partial<ConnectionLimits>) => Bench
+} {
+  let venue: FakeVenue
+  let started: Bench[] = []
+  beforeEach(async () => {
+    venue = await FakeVenue.start()
+    started = []
+  })
+  afterEach(async () => {
+    for (const { connections } of started) await connections.close()
+    await venue.close()
+  })
+  return {
+    venue: () => venue,
+    start: (options, limits) => {
+      const next = bench(venue, options, limits)
+      started.push(next)
+      return next
+    },
+  }
 }
 
 /** Resolves when `condition` holds; throws with its text when it does not within `timeoutMs`. */

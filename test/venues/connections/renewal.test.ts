@@ -1,0 +1,110 @@
+import { expect } from 'chai'
+import type { FakeVenue } from './fake-venue.ts'
+import { until, useVenue } from './support.ts'
+
+describe('renewal of connections', () => {
+  const { start, venue: venueNow } = useVenue()
+  let venue: FakeVenue
+  beforeEach(() => {
+    venue = venueNow()
+  })
+
+  it('loses and interrupts nothing over 20 shutdowns told by the venue', async () => {
+    const { connections, sink, acked } = start()
+    const topics = ['aaa@trade', 'aaa@depth', 'bbb@trade']
+    connections.setTopics(new Set([...topics, 'quiet@trade']))
+    await until(() => acked.length === 4)
+    venue.feedEvery(2, topics)
+    await until(() => topics.every((topic) => sink.count(topic) > 0))
+    for (let round = 1; round <= 20; round++) {
+      const client = venue.open[0]
+      if (!client) throw new Error('expected an open connection')
+      venue.shutdown(client)
+      await until(() => venue.clients.length === round + 1 && venue.open.length === 1 && !venue.open.includes(client))
+    }
+    expect(sink.interruptions).to.deep.equal([])
+    for (const topic of topics) expect(sink.missing(topic), topic).to.deep.equal([])
+  })
+
+  it('comes by itself before the lifetime is over, one after the other', async () => {
+    const limits = { lifetimeMs: 600 }
+    const options = {
+      topicsPerConnection: 1,
+      renewMarginShareMin: 0.3,
+      renewMarginShareMax: 0.6,
+      renewalsConcurrentMax: 1,
+    }
+    const { connections, sink, acked } = start(options, limits)
+    const topics = ['aaa@trade', 'bbb@trade', 'ccc@trade']
+    connections.setTopics(new Set(topics))
+    await until(() => acked.length === 3)
+    venue.feedEvery(2, topics)
+    let openMost = 0
+    await until(() => {
+      openMost = Math.max(openMost, venue.open.length)
+      return venue.clients.length >= 9
+    })
+    expect(openMost).to.be.within(4, 5)
+    expect(sink.interruptions).to.deep.equal([])
+    for (const topic of topics) expect(sink.missing(topic), topic).to.deep.equal([])
+  })
+
+  it('covers the topics that the new line had acknowledged when the old one died, and tells the others', async () => {
+    const { connections, sink, acked } = start({ overlapMs: 5_000 }, { subscribeTopicsPerMessageMax: 1 })
+    connections.setTopics(new Set(['aaa@trade', 'bbb@trade']))
+    await until(() => acked.length === 2)
+    venue.feedEvery(2, ['aaa@trade', 'bbb@trade'])
+    await until(() => sink.count('aaa@trade') > 0 && sink.count('bbb@trade') > 0)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    venue.faults.bad.add('bbb@trade')
+    venue.shutdown(old)
+    await until(() => venue.clients[1]?.topics.has('aaa@trade') === true && acked.length === 3)
+    old.socket.close(1001)
+    await until(() => sink.interruptions.length > 0)
+    venue.faults.bad.clear()
+    await until(() => acked.length === 4)
+    expect(sink.interruptions).to.deep.equal([{ topics: ['bbb@trade'], cause: 'disconnect' }])
+    expect(sink.missing('aaa@trade')).to.deep.equal([])
+  })
+
+  it('waits for data on a topic that flowed, and no longer than its bound', async () => {
+    const { connections, sink, acked } = start({ overlapMs: 150 })
+    connections.setTopics(new Set(['aaa@trade', 'bbb@trade']))
+    await until(() => acked.length === 2)
+    venue.feed('aaa@trade')
+    venue.feed('bbb@trade')
+    await until(() => sink.count('bbb@trade') === 1)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    venue.shutdown(old)
+    await until(() => acked.length === 4)
+    const ackedAtMs = performance.now()
+    venue.feedEvery(2, ['aaa@trade'])
+    await until(() => venue.open.length === 1)
+    expect(performance.now() - ackedAtMs).to.be.greaterThan(120)
+    expect(sink.interruptions).to.deep.equal([])
+    expect(connections.status().connections[0]?.generation).to.equal(2)
+  })
+
+  it('survives the death of the new line and of the line after it', async () => {
+    const { connections, sink, acked } = start({ overlapMs: 10_000 })
+    connections.setTopics(new Set(['aaa@trade', 'slow@trade']))
+    await until(() => acked.length === 2)
+    venue.feed('slow@trade')
+    venue.feedEvery(2, ['aaa@trade'])
+    await until(() => sink.count('aaa@trade') > 0 && sink.count('slow@trade') > 0)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    venue.shutdown(old)
+    for (const index of [1, 2]) {
+      await until(() => venue.clients[index]?.topics.size === 2)
+      venue.clients[index]?.socket.terminate()
+    }
+    await until(() => venue.clients[3]?.topics.size === 2)
+    venue.feed('slow@trade')
+    await until(() => venue.open.length === 1 && venue.open[0] === venue.clients[3])
+    expect(sink.interruptions).to.deep.equal([])
+    expect(sink.missing('aaa@trade')).to.deep.equal([])
+  })
+})

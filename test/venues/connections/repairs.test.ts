@@ -1,0 +1,117 @@
+import { expect } from 'chai'
+import type { FakeVenue } from './fake-venue.ts'
+import { until, useVenue } from './support.ts'
+
+describe('topics acknowledged and silent', () => {
+  const { start, venue: venueNow } = useVenue()
+  let venue: FakeVenue
+  beforeEach(() => {
+    venue = venueNow()
+  })
+
+  const topics = ['aaa@trade', 'aaa@quote', 'aaa@depth', 'bbb@trade']
+  const resubscribed = (topic: string): number =>
+    venue.clients
+      .flatMap(({ received }) => received)
+      .filter(({ method, params }) => method === 'UNSUBSCRIBE' && params.includes(topic)).length
+
+  it('are mended by subscribing them again, and what was lost is told', async () => {
+    const { connections, sink } = start()
+    connections.setTopics(new Set(topics))
+    venue.feedEvery(5, topics)
+    await until(() => topics.every((topic) => sink.count(topic) > 50))
+    venue.faults.mendedByResubscribe = true
+    venue.faults.silent.add('aaa@trade')
+    const count = sink.count('aaa@trade')
+    await until(() => sink.count('aaa@trade') > count + 5)
+    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@trade'], cause: 'lost' }])
+    expect(resubscribed('aaa@trade')).to.equal(1)
+    expect(venue.clients).to.have.length(1)
+    expect(connections.status().topics.every(({ state }) => state === 'flowing')).to.equal(true)
+    for (const topic of ['aaa@quote', 'aaa@depth', 'bbb@trade']) expect(sink.missing(topic), topic).to.deep.equal([])
+  })
+
+  it('move to another connection with their instrument when that does not help', async () => {
+    const { connections, sink } = start()
+    connections.setTopics(new Set(topics))
+    venue.feedEvery(5, topics)
+    await until(() => topics.every((topic) => sink.count(topic) > 50))
+    venue.faults.silentBelow = 1
+    venue.faults.silent.add('aaa@depth')
+    const count = sink.count('aaa@depth')
+    await until(() => sink.count('aaa@depth') > count + 5)
+    await until(() => venue.clients[0]?.topics.size === 1)
+    expect([...(venue.clients[1]?.topics ?? [])]).to.have.members(['aaa@trade', 'aaa@quote', 'aaa@depth'])
+    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@depth'], cause: 'lost' }])
+    for (const topic of ['aaa@trade', 'aaa@quote', 'bbb@trade']) expect(sink.missing(topic), topic).to.deep.equal([])
+  })
+
+  it('are found by a sibling that proves they should move, however slow they were', async () => {
+    const { connections, sink, logs, acked } = start({
+      staleFactor: 1_000_000,
+      neverFlowedSiblingSamplesMin: 1_000_000,
+    })
+    connections.setTopics(new Set(topics))
+    await until(() => acked.length === 4)
+    venue.faults.mendedByResubscribe = true
+    venue.faults.silent.add('aaa@depth')
+    venue.feedEvery(5, topics)
+    await until(() => sink.count('aaa@depth') > 5)
+    expect(logs.some((line) => line.includes('"topic":"aaa@depth","reason":"sibling"'))).to.equal(true)
+  })
+
+  it('are found although they never flowed', async () => {
+    const { connections, sink, logs, acked } = start()
+    connections.setTopics(new Set(topics))
+    await until(() => acked.length === 4)
+    venue.faults.mendedByResubscribe = true
+    venue.faults.silent.add('aaa@trade')
+    venue.feedEvery(5, topics)
+    await until(() => sink.count('aaa@trade') > 5)
+    expect(logs.some((line) => line.includes('"topic":"aaa@trade","reason":"never-flowed"'))).to.equal(true)
+    expect(sink.interruptions).to.deep.equal([])
+  })
+
+  it('are left alone while nothing moves', async () => {
+    const { connections, sink, acked } = start()
+    connections.setTopics(new Set(topics))
+    await until(() => acked.length === 4)
+    venue.feedEvery(5, topics)
+    await until(() => topics.every((topic) => sink.count(topic) > 50))
+    venue.feedEvery(1_000_000, [])
+    // Four times the floor of silence, measured by the probes that a silent line sends.
+    const pings = venue.clients[0]?.pings ?? 0
+    await until(() => (venue.clients[0]?.pings ?? 0) >= pings + 5)
+    expect(venue.clients[0]?.received).to.have.length(1)
+    expect(sink.interruptions).to.deep.equal([])
+    expect(connections.status().staleTopicsCount).to.equal(0)
+  })
+
+  it('are tried again ever more rarely while they stay silent', async () => {
+    const { connections, sink } = start({ movesPerMinuteMax: 3, repairBaseMs: 100, repairMsMax: 400 })
+    connections.setTopics(new Set(topics))
+    venue.feedEvery(5, topics)
+    await until(() => topics.every((topic) => sink.count(topic) > 50))
+    venue.faults.silent.add('bbb@trade')
+    await until(() => resubscribed('bbb@trade') >= 4)
+    expect(connections.status().topics.find(({ topic }) => topic === 'bbb@trade')?.state).to.equal('stale')
+    expect(sink.interruptions).to.deep.equal([{ topics: ['bbb@trade'], cause: 'lost' }])
+    for (const topic of ['aaa@trade', 'aaa@quote', 'aaa@depth']) expect(sink.missing(topic), topic).to.deep.equal([])
+  })
+
+  it('renew the whole connection without interrupting the others when most of it is silent', async () => {
+    const { connections, sink, acked } = start({ staleTopicsReconnectMin: 3 })
+    const many = ['a@trade', 'b@trade', 'c@trade', 'd@trade']
+    connections.setTopics(new Set(many))
+    await until(() => acked.length === 4)
+    venue.feedEvery(5, many)
+    await until(() => many.every((topic) => sink.count(topic) > 50))
+    venue.faults.silentBelow = 1
+    for (const topic of ['a@trade', 'b@trade', 'c@trade']) venue.faults.silent.add(topic)
+    await until(() => venue.clients.length === 2 && venue.open.length === 1)
+    const count = sink.count('a@trade')
+    await until(() => sink.count('a@trade') > count)
+    expect(sink.interruptions.flatMap(({ topics: lost }) => lost)).to.have.members(['a@trade', 'b@trade', 'c@trade'])
+    expect(sink.missing('d@trade')).to.deep.equal([])
+  })
+})
