@@ -3,6 +3,12 @@ import { Channel, GapCause, Quality, type TradeNumbering } from '../domain/event
 import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
 import { type LineOffer, OfferQueue } from './line-offer.ts'
 
+/** An interruption of the venue's line, and the number of the first offer after it. */
+interface Interruption {
+  readonly cause: GapCause
+  readonly order: number
+}
+
 /**
  * The line of a TRADE, QUOTE, TICKER or KLINE channel.
  *
@@ -31,7 +37,7 @@ export class ChannelLine implements Line {
   #order = 0
   #epoch = ''
   /** Contiguous numbering: the interruption since which nothing was appended, and the first order number after it. */
-  #resume: { cause: GapCause; order: number } | null = { cause: GapCause.Disconnect, order: 1 }
+  #resume: Interruption | null = { cause: GapCause.Disconnect, order: 1 }
   /** Other numberings, by part (KLINE: interval): '' while it flows, else the cause of the interruption. Unknown: just started. */
   #resumeParts = new Map<string, GapCause | ''>()
   /** KLINE: open time of the newest bar appended, by interval. */
@@ -82,6 +88,7 @@ export class ChannelLine implements Line {
   take(room: CallRoom, nowMs: number): ChannelBatch | null {
     const offers: LineOffer[] = []
     let have = this.#have
+    let resume = this.#resume
     if (this.#held.length > 0) {
       have = this.#sortPending(offers, room, nowMs)
       for (;;) {
@@ -89,10 +96,12 @@ export class ChannelLine implements Line {
         if (head === undefined) break
         const fits = head.low <= have + 1
         if (!fits && !this.#overdue(head, nowMs)) break
-        if (!fits) head.declare = this.#causeFor(head, nowMs)
+        if (!fits) head.declare = this.#causeFor(head, resume, nowMs)
         if (!putOffer(offers, head, room)) break
         this.#held.shift()
         if (head.high > have) have = head.high
+        // An interruption explains the first hole after it and no other, also within one call.
+        if (resume !== null && head.order >= resume.order) resume = null
       }
     }
     if (this.#held.length === 0) {
@@ -223,8 +232,8 @@ export class ChannelLine implements Line {
     return nowMs - head.heldSinceMs >= latenessToleranceMs || this.#held.length >= heldPerLineMax
   }
 
-  #causeFor(head: LineOffer, nowMs: number): GapCause {
-    if (this.#resume !== null && head.order >= this.#resume.order) return this.#resume.cause
+  #causeFor(head: LineOffer, resume: Interruption | null, nowMs: number): GapCause {
+    if (resume !== null && head.order >= resume.order) return resume.cause
     const overdue = nowMs - head.heldSinceMs >= this.#shared.limits.latenessToleranceMs
     return overdue ? GapCause.Lost : GapCause.Overflow
   }

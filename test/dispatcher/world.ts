@@ -116,6 +116,7 @@ export class World {
   }
 
   async advance(ms: number): Promise<void> {
+    await this.settle()
     this.clock.advance(ms)
     await this.settle()
   }

@@ -1,0 +1,131 @@
+import { expect } from 'chai'
+import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
+import { VenueConnectionError, VenueRateLimitError } from '../../src/venues/errors.ts'
+import { World } from './world.ts'
+
+/** A world in which trades 2..`to` - 1 were declared lost. */
+async function gapped(to: number, options: ConstructorParameters<typeof World>[0] = {}): Promise<World> {
+  const world = new World(options)
+  world.dispatcher.event(world.trade(1))
+  world.dispatcher.event(world.trade(to))
+  await world.settle()
+  await world.advance(150)
+  return world
+}
+
+const ids = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
+
+describe('the filling of trade gaps', () => {
+  it('fetches exactly what is missing, page after page, while the stream flows on', async () => {
+    const world = await gapped(2_502)
+    expect(world.rest.trades[0]?.args).to.deep.equal(['trade', 2, 1_000])
+    world.dispatcher.event(world.trade(2_503))
+    world.rest.trades[0]?.answer(ids(2, 1_001).map((id) => world.restTrade(id)))
+    await world.settle()
+    expect(world.rest.trades[1]?.args).to.deep.equal(['trade', 1_002, 1_000])
+    world.rest.trades[1]?.answer(ids(1_002, 2_001).map((id) => world.restTrade(id)))
+    await world.settle()
+    expect(world.rest.trades[2]?.args).to.deep.equal(['trade', 2_002, 500])
+    expect(world.dispatcher.idle).to.equal(false)
+    world.rest.trades[2]?.answer(ids(2_002, 2_503).map((id) => world.restTrade(id)))
+    await world.dispatcher.whenIdle()
+    const stream = world.bus.of('BTC-USDT', 'TRADE')
+    expect(stream.open).to.deep.equal([])
+    expect(stream.entries.filter((entry) => entry.type === 'TRADE')).to.have.length(2_503)
+    expect(world.dispatcher.stats().duplicates).to.equal(0)
+    expect(world.rest.trades).to.have.length(3)
+  })
+
+  it('goes on after failures, and waits for as long as the venue says', async () => {
+    const world = await gapped(4)
+    world.rest.trades[0]?.fail(new VenueRateLimitError('slow down', { retryAfterMs: 5_000, status: 429 }))
+    await world.settle()
+    expect(world.dispatcher.idle, 'a back-off is idle').to.equal(true)
+    await world.advance(4_999)
+    expect(world.rest.trades).to.have.length(1)
+    await world.advance(300)
+    world.rest.trades[1]?.fail(new VenueConnectionError('no answer'))
+    await world.advance(300)
+    world.rest.trades[2]?.answer([2, 3].map((id) => world.restTrade(id)))
+    await world.dispatcher.whenIdle()
+    expect(world.bus.of('BTC-USDT', 'TRADE').open).to.deep.equal([])
+    expect(world.dispatcher.stats().backfillFailures).to.equal(2)
+  })
+
+  it('gives up what the venue cannot tell, after asking again, and takes the rest', async () => {
+    const world = await gapped(6)
+    for (const request of [0, 1, 2]) {
+      world.rest.trades[request]?.answer([4, 5].map((id) => world.restTrade(id)))
+      await world.advance(2_000)
+    }
+    expect(world.bus.of('BTC-USDT', 'TRADE').open).to.deep.equal([{ from: 4, to: 5 }])
+    expect(world.rest.trades[3]?.args).to.deep.equal(['trade', 4, 2])
+    world.rest.trades[3]?.answer([4, 5].map((id) => world.restTrade(id)))
+    await world.dispatcher.whenIdle()
+    expect(world.bus.of('BTC-USDT', 'TRADE').open).to.deep.equal([])
+  })
+
+  it('gives up the older part of a gap that is too long, and fetches the newest', async () => {
+    const backfill = { ...defaultDispatcherLimits.backfill, idsPerGapMax: 10 }
+    const world = await gapped(102, { limits: { backfill } })
+    expect(world.rest.trades[0]?.args).to.deep.equal(['trade', 92, 10])
+    const given = world.bus.calls
+      .flatMap((call) => call.flatMap((batch) => batch.offers))
+      .find((o) => o.kind === 'GIVEUP')
+    expect([given?.id, given?.first, given?.data]).to.deep.equal(['2', '91', 'given-up'])
+  })
+
+  it('gives up what is older than the age bound', async () => {
+    const world = await gapped(6)
+    const old = { ...world.restTrade(2), venueTimeUs: world.clock.nowUs() - 601_000_000 }
+    world.rest.trades[0]?.answer([old, ...[3, 4, 5].map((id) => world.restTrade(id))])
+    await world.dispatcher.whenIdle()
+    expect(world.bus.of('BTC-USDT', 'TRADE').open).to.deep.equal([])
+    expect(world.bus.ids('BTC-USDT', 'TRADE')).to.not.include('TRADE 2')
+  })
+
+  it('stops trying when the gap itself has grown too old', async () => {
+    const world = await gapped(4)
+    for (let request = 0; request < 60 && world.bus.of('BTC-USDT', 'TRADE').open.length > 0; request++) {
+      world.rest.trades[request]?.fail(new VenueConnectionError('no answer', { status: 503 }))
+      await world.advance(15_000)
+    }
+    expect(world.bus.of('BTC-USDT', 'TRADE').open).to.deep.equal([])
+  })
+})
+
+describe('the filling of missed bars', () => {
+  const MINUTE_US = 60_000_000
+
+  it('fetches the bars that closed during an interruption and offers only final ones', async () => {
+    const world = new World()
+    const start = 1_699_999_980_000_000
+    world.dispatcher.event(world.kline(start, 5, false))
+    await world.settle()
+    world.interrupted('btcusdt@kline_1m')
+    world.dispatcher.event(world.kline(start + 3 * MINUTE_US, 2, false))
+    await world.settle()
+    expect(world.rest.klines[0]?.args).to.deep.equal(['1m', start, start + 3 * MINUTE_US - 1])
+    const bars = [0, 1, 2].map((at) => ({
+      ...world.kline(start + at * MINUTE_US, 9, at < 2),
+      source: 'binance.rest.klines',
+    }))
+    world.rest.klines[0]?.answer(bars)
+    await world.dispatcher.whenIdle()
+    const offered = world.bus.calls.flatMap((call) => call.flatMap((batch) => batch.offers.map((offer) => offer.id)))
+    expect(offered.slice(-2)).to.deep.equal([`1m@${start}@9@closed`, `1m@${start + MINUTE_US}@9@closed`])
+  })
+
+  it('marks the first bar of each interval after a start or an interruption, and no other', async () => {
+    const world = new World()
+    world.dispatcher.event(world.kline(MINUTE_US, 1, false))
+    world.dispatcher.event(world.kline(MINUTE_US, 2, false))
+    world.dispatcher.event(world.kline(MINUTE_US, 1, false, '5m'))
+    world.interrupted('btcusdt@kline_5m', 'late')
+    world.dispatcher.event(world.kline(MINUTE_US, 3, false))
+    world.dispatcher.event(world.kline(MINUTE_US, 4, false, '5m'))
+    await world.settle()
+    const declared = world.bus.calls.flatMap((call) => call.flatMap((batch) => batch.offers.map((o) => o.declare)))
+    expect(declared).to.deep.equal(['disconnect', '', 'disconnect', '', 'late'])
+  })
+})
