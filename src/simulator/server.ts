@@ -1,10 +1,12 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { UnavailableError } from '../errors.ts'
+import { UnavailableError, UsageError } from '../errors.ts'
 import { type Clock, SystemClock } from '../lib/clock.ts'
-import { type RestFaults, VenueRestDesk } from './rest.ts'
+import { FaultEngine } from './fault-engine.ts'
+import { type Fault, parseFault } from './faults.ts'
+import { VenueRestDesk } from './rest.ts'
 import type { MarketSource, RestAnswer } from './source.ts'
-import { type StreamFaults, type VenueRules, VenueStreams, venueRules } from './streams.ts'
+import { type VenueRules, VenueStreams, venueRules } from './streams.ts'
 
 export interface VenueServerOptions {
   /** 0 takes a free port. */
@@ -12,15 +14,13 @@ export interface VenueServerOptions {
   readonly host?: string
   readonly rules?: Partial<VenueRules>
   readonly clock?: Clock
+  /** What is to go wrong, by the time since the first frame. */
+  readonly faults?: readonly Fault[]
+  /** For what faults do by chance. */
+  readonly seed?: number
 }
 
 const URL_BYTES_MAX = 256 * 1024
-
-const noFaults: StreamFaults & RestFaults = {
-  refusal: () => null,
-  silences: () => false,
-  answer: (_path, _query, ask) => ask(),
-}
 
 /**
  * A venue that speaks Binance's stream and REST protocol on a local port around a source of market data. It keeps the
@@ -32,6 +32,7 @@ export class VenueServer {
   readonly #streams: VenueStreams
   readonly #desk: VenueRestDesk
   readonly #http: Server
+  readonly #faults: FaultEngine
   #framesEmitted = 0
   #closed = false
 
@@ -39,10 +40,12 @@ export class VenueServer {
     const clock = options.clock ?? new SystemClock()
     this.#source = source
     this.#options = options
-    this.#streams = new VenueStreams({ ...venueRules, ...options.rules }, clock, noFaults, (streams) =>
-      source.subscribed(streams),
-    )
-    this.#desk = new VenueRestDesk(source, clock, noFaults, (method, path) => this.#own(method, path))
+    this.#faults = new FaultEngine(clock, options.seed ?? 1, (record) => source.faultApplied?.(record))
+    this.#faults.plan(options.faults ?? [])
+    const rules = { ...venueRules, ...options.rules }
+    this.#streams = new VenueStreams(rules, clock, this.#faults, (streams) => source.subscribed(streams))
+    this.#faults.attach(this.#streams)
+    this.#desk = new VenueRestDesk(source, clock, this.#faults, (method, path, body) => this.#own(method, path, body))
     this.#http = createServer({ maxHeaderSize: URL_BYTES_MAX }, (request, response) => {
       void this.#desk.serve(request, response)
     })
@@ -63,29 +66,42 @@ export class VenueServer {
       (stream, data, combined) => this.#emit(stream, data, combined),
       () => this.#streams.drained(),
     )
+    this.#source.done.then(
+      () => this.#faults.release(),
+      // Whoever holds the source's `done` is told of its failure.
+      () => {},
+    )
     const address = this.#http.address() as AddressInfo
     return { ws: `ws://${host}:${address.port}`, rest: `http://${host}:${address.port}` }
   }
 
   #emit(stream: string, data: string, combined: string | undefined): boolean {
     this.#framesEmitted++
-    this.#streams.deliver(stream, data, combined)
+    this.#faults.frame(stream, data, combined)
     return !this.#streams.congested
   }
 
-  #own(method: string, path: string): RestAnswer | null {
+  #own(method: string, path: string, body: string): RestAnswer | null {
     if (method === 'GET' && path === '/simulator/state') return { status: 200, body: JSON.stringify(this.state()) }
-    return null
+    if (method !== 'POST' || path !== '/simulator/faults') return null
+    try {
+      return { status: 200, body: JSON.stringify({ id: this.#faults.tell(parseFault(body)) }) }
+    } catch (cause) {
+      if (!(cause instanceof UsageError)) throw cause
+      return { status: 400, body: JSON.stringify({ error: cause.message }) }
+    }
   }
 
   state(): Record<string, unknown> {
+    const { faults, askedWhileRefused } = this.#faults.state()
     return {
       connections: [...this.#streams.connections].map((connection) => connection.state()),
       streams: [...this.#streams.subscribedStreams].sort(),
       frames: { emitted: this.#framesEmitted, sent: this.#streams.framesSent },
       requests: Object.fromEntries(this.#desk.requests),
       weight: { used: this.#desk.weights.used, max: this.#desk.weights.weightMax },
-      violations: { ...this.#streams.violations, ...this.#desk.weights.violations },
+      violations: { ...this.#streams.violations, ...this.#desk.weights.violations, askedWhileRefused },
+      faults,
       source: this.#source.state(),
     }
   }
@@ -93,6 +109,7 @@ export class VenueServer {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#faults.close()
     await this.#source.close()
     this.#streams.close()
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()))
