@@ -10,6 +10,8 @@ export interface Simulator {
   /** Base addresses, for example `ws://127.0.0.1:9443` and `http://127.0.0.1:9443`. */
   readonly ws: string
   readonly rest: string
+  /** Every stream it can feed; null when any may be asked for. */
+  readonly streams: ReadonlySet<string> | null
   /** Resolves when the source has emitted its last frame; never for an endless market; rejects where the source fails. */
   readonly done: Promise<void>
   /** As `GET /simulator/state`. */
@@ -27,6 +29,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const addresses = await server.listen()
   return {
     ...addresses,
+    streams: options.source.streams,
     done: options.source.done,
     state: async () => server.state(),
     close: () => server.close(),

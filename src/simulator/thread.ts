@@ -12,7 +12,7 @@ interface ThreadData {
 }
 
 type Told =
-  | { readonly type: 'listening'; readonly ws: string; readonly rest: string }
+  | { readonly type: 'listening'; readonly ws: string; readonly rest: string; readonly streams: ReadonlySet<string> | null }
   | { readonly type: 'done' }
   | { readonly type: 'failed'; readonly usage: boolean; readonly message: string }
   | { readonly type: 'state'; readonly id: number; readonly state: Record<string, unknown> }
@@ -25,7 +25,7 @@ const CLOSE_MS = 5000
 export function startSimulatorThread(plan: SimulatorPlan): Promise<Simulator> {
   const data: ThreadData = { simulatorPlan: plan }
   const worker = new Worker(new URL(import.meta.url), { workerData: data })
-  const listening = Promise.withResolvers<{ ws: string; rest: string }>()
+  const listening = Promise.withResolvers<Extract<Told, { type: 'listening' }>>()
   const done = Promise.withResolvers<void>()
   const exited = Promise.withResolvers<void>()
   const states = new Map<number, (state: Record<string, unknown>) => void>()
@@ -73,7 +73,7 @@ export function startSimulatorThread(plan: SimulatorPlan): Promise<Simulator> {
     clearTimeout(timer)
   }
   return listening.promise.then(
-    ({ ws, rest }) => ({ ws, rest, done: done.promise, state, close }),
+    ({ ws, rest, streams }) => ({ ws, rest, streams, done: done.promise, state, close }),
     async (error) => {
       await close()
       throw error
@@ -103,7 +103,7 @@ async function runThread(plan: SimulatorPlan): Promise<void> {
   })
   try {
     simulator = await startSimulatorFrom(plan)
-    tell({ type: 'listening', ws: simulator.ws, rest: simulator.rest })
+    tell({ type: 'listening', ws: simulator.ws, rest: simulator.rest, streams: simulator.streams })
     await simulator.done
     tell({ type: 'done' })
   } catch (error) {

@@ -20,6 +20,11 @@ export const metrics = {
     help: 'Log lines left out because their kind had said enough',
     registers,
   }),
+  opsLost: new Counter({
+    name: 'meltica_ops_events_lost_total',
+    help: 'Entries of the ops stream that Redis did not take',
+    registers,
+  }),
   redisReconnects: new Counter({
     name: 'meltica_redis_reconnects_total',
     help: 'Times a Redis connection was opened again after it was lost',

@@ -1,0 +1,221 @@
+import type { EventBus } from '../bus/publish.ts'
+import type { Config } from '../config/schema.ts'
+import type { DeadLetterLog } from '../dispatcher/dead-letters.ts'
+import { Dispatcher, type DispatcherIncident } from '../dispatcher/dispatcher.ts'
+import { buildDispatchTable, type DispatchTable, type RouteRule } from '../dispatcher/table.ts'
+import { Channel } from '../domain/event.ts'
+import { asMarket, type InstrumentInfo } from '../domain/instrument.ts'
+import { backoffMs } from '../lib/backoff.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { LatencyRecorder } from '../telemetry/latency.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import { BinanceRest, BinanceStreams, parseTopic, topicFor } from '../venues/binance/binance.ts'
+import { SymbolTable } from '../venues/binance/symbols.ts'
+import { LocalRequestBudget } from '../venues/budget.ts'
+import { Connections } from '../venues/connections/connections.ts'
+import type { VenueAddress } from './venue-address.ts'
+
+const MARKET = asMarket('BINANCE-SPOT')
+/** The table of the configuration; commands will raise it. It must not differ between processes of one configuration. */
+const TABLE_VERSION = 1
+/** The venue's documented weight per minute until it tells its own. */
+const WEIGHT_PER_MINUTE = 6_000
+const REQUESTS_WAITING_MAX = 5_000
+const INSTRUMENTS_RETRY = { baseMs: 500, maxMs: 30_000 }
+
+export interface IngestParts {
+  readonly config: Config
+  readonly venue: VenueAddress
+  readonly bus: EventBus
+  readonly isCluster: boolean
+  readonly deadLetters: DeadLetterLog
+  /** Keeps what the venue tells about its instruments. */
+  readonly keepInstruments: (infos: readonly InstrumentInfo[]) => Promise<void>
+  readonly clock: Clock
+  readonly latency: LatencyRecorder
+  readonly logger: Logger
+  readonly incident: (incident: DispatcherIncident) => void
+  readonly signal: AbortSignal
+}
+
+/** The role `ingest`: takes what the venue says into the streams. Built and joined here, in the order of the data path. */
+export class Ingest {
+  readonly #parts: IngestParts
+  readonly #rest: BinanceRest
+  readonly #symbols = new SymbolTable()
+  readonly #rules: readonly RouteRule[]
+  #dispatcher: Dispatcher | null = null
+  #connections: Connections | null = null
+  #topics = ''
+  #cancelRefresh: () => void = () => {}
+  #closed = false
+
+  constructor(parts: IngestParts) {
+    this.#parts = parts
+    const { config, venue, clock } = parts
+    const { requestWeightShare, depthLimit, depthTimeoutMs, restTimeoutMs } = config.venues.binance
+    this.#rest = new BinanceRest({
+      market: MARKET,
+      restUrl: venue.restUrl,
+      clock,
+      depthLimit,
+      depthTimeoutMs,
+      timeoutMs: restTimeoutMs,
+      budget: new LocalRequestBudget({
+        clock,
+        market: MARKET,
+        weightPerMinute: WEIGHT_PER_MINUTE,
+        usableShare: requestWeightShare,
+        waitingMax: REQUESTS_WAITING_MAX,
+      }),
+    })
+    this.#rules = venue.available === null ? config.routes : everything()
+  }
+
+  /** Learns the instruments, builds the table, subscribes. Waits for the venue's list of instruments however long it takes. */
+  async start(): Promise<void> {
+    const { config, venue, clock, bus, latency, logger, signal } = this.#parts
+    const infos = await this.#firstInstruments()
+    if (infos === null) return
+    const table = this.#table(infos)
+    const { timeUnit } = config.venues.binance
+    const { connections, frameBytesMax, redundancy: _, ...limits } = config.ingest
+    this.#dispatcher = new Dispatcher({
+      market: MARKET,
+      table,
+      bus,
+      rest: this.#rest,
+      clock,
+      partitions: config.partitions,
+      lanes: this.#parts.isCluster ? config.partitions : 1,
+      deadLetters: this.#parts.deadLetters,
+      limits,
+      latency,
+      incident: this.#parts.incident,
+    })
+    const dispatcher = this.#dispatcher
+    dispatcher.instrumentsChanged(infos)
+    this.#connections = new Connections({
+      protocol: new BinanceStreams({ market: MARKET, streamUrl: venue.streamUrl, timeUnit, frameBytesMax }),
+      sink: dispatcher,
+      clock,
+      random: Math.random,
+      options: connections,
+      log: (level, message, facts) => logger[level]('venue-connection', message, facts),
+      hooks: { onTopicAcked: (topic) => dispatcher.topicAcked(topic) },
+    })
+    if (table.topics.length === 0) {
+      logger.warn('no-topics', 'expected the routes to match instruments of the venue, found none that match', {
+        instruments: infos.length,
+      })
+    }
+    this.#subscribe(table)
+    if (!signal.aborted) this.#refreshLater()
+  }
+
+  get dispatcher(): Dispatcher | null {
+    return this.#dispatcher
+  }
+
+  /** Why this role cannot do its work now; empty when it can. */
+  obstacles(): string[] {
+    if (this.#connections === null) return ['the list of instruments has not come from the venue yet']
+    const { connections } = this.#connections.status()
+    const down = connections.filter((connection) => connection.state !== 'open').length
+    if (connections.length > 0 && down === connections.length) return ['no connection to the venue stands']
+    return []
+  }
+
+  /** Closes the sockets, waits for what is under way until `graceMs` is over, and lets go. */
+  async close(graceMs: number): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#cancelRefresh()
+    await this.#connections?.close()
+    const dispatcher = this.#dispatcher
+    if (dispatcher !== null) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, graceMs)
+        void dispatcher.whenIdle().then(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+      })
+      dispatcher.close()
+    }
+    await this.#rest.close()
+  }
+
+  async #firstInstruments(): Promise<readonly InstrumentInfo[] | null> {
+    const { signal, logger } = this.#parts
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        return await this.#learnInstruments()
+      } catch (error) {
+        const delayMs = backoffMs(attempt, INSTRUMENTS_RETRY, Math.random)
+        logger.warn('instruments-failed', 'the list of instruments could not be had, trying again', { error, delayMs })
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, delayMs)
+          signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })
+        })
+      }
+    }
+    return null
+  }
+
+  async #learnInstruments(): Promise<readonly InstrumentInfo[]> {
+    const infos = await this.#rest.fetchInstruments()
+    this.#symbols.update(infos)
+    await this.#parts.keepInstruments(infos)
+    return infos
+  }
+
+  #refreshLater(): void {
+    const { clock, config, logger } = this.#parts
+    this.#cancelRefresh = clock.after(config.venues.binance.instrumentsRefreshSeconds * 1000, async () => {
+      try {
+        const infos = await this.#learnInstruments()
+        if (this.#closed) return
+        this.#dispatcher?.instrumentsChanged(infos)
+        this.#subscribe(this.#table(infos))
+      } catch (error) {
+        logger.warn('instruments-failed', 'the list of instruments could not be refreshed, the old one stays', {
+          error,
+        })
+      }
+      if (!this.#closed) this.#refreshLater()
+    })
+  }
+
+  #table(instruments: readonly InstrumentInfo[]): DispatchTable {
+    return buildDispatchTable({
+      version: TABLE_VERSION,
+      market: MARKET,
+      rules: this.#rules,
+      instruments,
+      names: { topicFor, parseTopic },
+      available: this.#parts.venue.available,
+    })
+  }
+
+  #subscribe(table: DispatchTable): void {
+    const topics = [...table.topics, ...table.ignored]
+    const joined = topics.join(' ')
+    if (joined === this.#topics) return
+    this.#topics = joined
+    this.#dispatcher?.useTable(table)
+    this.#connections?.setTopics(new Set(topics))
+  }
+}
+
+/** For a replay: every stream that the capture holds. */
+function everything(): RouteRule[] {
+  const base = { market: MARKET, instruments: ['*'] }
+  return [
+    { ...base, type: Channel.Trade },
+    { ...base, type: Channel.Quote },
+    { ...base, type: Channel.Ticker },
+    { ...base, type: Channel.Kline, intervals: ['*'] },
+    { ...base, type: Channel.OrderBook },
+  ]
+}

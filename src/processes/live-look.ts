@@ -1,0 +1,114 @@
+import type { LiveModel, LiveRow } from '../cli/live-view.ts'
+import { Channel } from '../domain/event.ts'
+import { asInstrument, asMarket } from '../domain/instrument.ts'
+import type { RedisConnection } from '../redis/connection.ts'
+import type { Keys } from '../redis/keys.ts'
+import { StreamReader } from '../redis/stream-reader.ts'
+import type { LatencyRecorder } from '../telemetry/latency.ts'
+import type { Ingest } from './ingest.ts'
+import type { VenueAddress } from './venue-address.ts'
+
+const ROWS_MAX = 20
+
+export interface LiveLookParts {
+  readonly connection: RedisConnection
+  readonly keys: Keys
+  readonly ingest: Ingest
+  readonly latency: LatencyRecorder
+  readonly venue: VenueAddress
+  readonly redisAddress: string
+  readonly metricsUrl: string | null
+}
+
+/** Looks at the pipeline as its users do: prices are read from the streams, counts from the dispatcher. */
+export class LiveLook {
+  readonly #parts: LiveLookParts
+  readonly #reader: StreamReader
+  readonly #startedMs = performance.now()
+  #lastMs = performance.now()
+  #lastCounts = new Map<string, number>()
+
+  constructor(parts: LiveLookParts) {
+    this.#parts = parts
+    this.#reader = new StreamReader(parts.connection)
+  }
+
+  async take(): Promise<LiveModel> {
+    const { ingest, latency, venue, redisAddress, metricsUrl } = this.#parts
+    const stats = ingest.dispatcher?.stats()
+    const nowMs = performance.now()
+    const seconds = Math.max(0.001, (nowMs - this.#lastMs) / 1000)
+    this.#lastMs = nowMs
+    const counts = new Map<string, { events: number; gaps: number }>()
+    for (const [market, instruments] of Object.entries(stats?.events ?? {})) {
+      for (const [instrument, types] of Object.entries(instruments)) {
+        let events = 0
+        let gaps = 0
+        for (const [type, count] of Object.entries(types)) {
+          if (type.endsWith('.GAP')) gaps += count
+          else events += count
+        }
+        counts.set(`${market}:${instrument}`, { events, gaps })
+      }
+    }
+    const before = this.#lastCounts
+    this.#lastCounts = new Map([...counts].map(([name, { events }]) => [name, events]))
+    const busiest = [...counts].sort((a, b) => b[1].events - a[1].events)
+    const rows = await Promise.all(
+      busiest
+        .slice(0, ROWS_MAX)
+        .map(([name, count]) => this.#row(name, count, (count.events - (before.get(name) ?? 0)) / seconds)),
+    )
+    const total = [...counts.values()].reduce((sum, { events }) => sum + events, 0)
+    const totalBefore = [...before.values()].reduce((sum, events) => sum + events, 0)
+    return {
+      environment: venue.label,
+      elapsedSeconds: (nowMs - this.#startedMs) / 1000,
+      rows,
+      more: Math.max(0, busiest.length - ROWS_MAX),
+      totals: {
+        eventsPerSecond: (total - totalBefore) / seconds,
+        events: total,
+        gaps: stats?.gaps ?? 0,
+        deadLetters: stats?.deadLetters ?? 0,
+      },
+      latencyUs: latency.takeInterval(),
+      places: [
+        ['redis', `redis-cli -h ${redisAddress.split(':')[0]} -p ${redisAddress.split(':')[1] ?? '6379'}`],
+        ...(metricsUrl === null ? [] : [['metrics', `${metricsUrl}/metrics`] as const]),
+        ['docs', 'README.md, docs/contract.md'],
+      ],
+    }
+  }
+
+  async #row(name: string, count: { events: number; gaps: number }, eventsPerSecond: number): Promise<LiveRow> {
+    const { keys, ingest } = this.#parts
+    const at = name.indexOf(':')
+    const market = asMarket(name.slice(0, at))
+    const instrument = asInstrument(name.slice(at + 1))
+    const [quote, trade] = await Promise.all([
+      this.#reader.last(keys.stream(market, instrument, Channel.Quote)),
+      this.#reader.last(keys.stream(market, instrument, Channel.Trade)),
+    ])
+    const bestOf =
+      quote?.fields.type === 'QUOTE' ? (JSON.parse(quote.fields.data ?? '{}') as Record<string, string>) : {}
+    const lastOf =
+      trade?.fields.type === 'TRADE' ? (JSON.parse(trade.fields.data ?? '{}') as Record<string, string>) : {}
+    return {
+      instrument,
+      eventsPerSecond,
+      bid: shorten(bestOf.bidPrice),
+      ask: shorten(bestOf.askPrice),
+      lastTrade:
+        lastOf.price === undefined ? '-' : `${lastOf.side} ${shorten(lastOf.quantity)} @ ${shorten(lastOf.price)}`,
+      quality: ingest.dispatcher?.bookQuality(instrument) ?? '-',
+      gaps: count.gaps,
+    }
+  }
+}
+
+/** Prices with the venue's padding zeros taken off, for the eye alone. */
+function shorten(price: string | undefined): string {
+  if (price === undefined) return '-'
+  return price.includes('.') ? price.replace(/\.?0+$/, '') : price
+}
