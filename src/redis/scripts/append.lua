@@ -126,7 +126,7 @@ end
 
 local function closePiece(range, from, to, how, filledAt)
   local piece = closedPieces[#closedPieces]
-  if piece and piece.to + 1 == from and piece.openedAt == range.openedAt and piece.cause == range.cause and piece.how == how then
+  if piece and channel == 'TRADE' and piece.to + 1 == from and piece.openedAt == range.openedAt and piece.cause == range.cause and piece.how == how then
     piece.to = to
   else
     closedPieces[#closedPieces + 1] =
@@ -222,7 +222,7 @@ local function writeLedger()
   for index = 1, #removed do must('ZREM', gaps, removed[index]) end
   for index = 1, #closedPieces do
     local piece = closedPieces[index]
-    if piece.filledAt then
+    if channel == 'TRADE' then
       absorb(piece, '-inf', text(piece.from - 1))
       absorb(piece, text(piece.to + 1), text(piece.to + 1))
     end
@@ -550,7 +550,7 @@ local function group(at, count, version, numbering)
     end
     -- Nothing came that could have begun the new numbering.
     if renumbered then numbering = numberingWas end
-    if version ~= versionWas then dirty = true end
+    if not was or version ~= versionWas then dirty = true end
   end
   if openChanged or #closedPieces > 0 then
     writeLedger()
