@@ -12,11 +12,11 @@ export function carrierOn(topic: Topic, line: Line | null): Carrier | null {
 
 /**
  * Whether what `lost` carried of a topic came by another line all the time: the other subscription was acknowledged
- * while `lost` still delivered. A line that was closed delivered until its end; one found half-open or silent, only
- * until its last frame.
+ * while `lost` still delivered. A line that the venue or a planned change closed delivered until its end; one found
+ * half-open, only until its last frame.
  */
 export function coveredWithout(topic: Topic, lost: Line, end: LineEnd): boolean {
-  const deliveredUntilMs = end === 'disconnect' ? Number.POSITIVE_INFINITY : lost.lastFrameMs
+  const deliveredUntilMs = end === 'disconnect' || end === 'retired' ? Number.POSITIVE_INFINITY : lost.lastFrameMs
   for (const carrier of topic.carriers) {
     if (carrier.line === lost || carrier.line.state !== 'open') continue
     if (carrier.phase === 'acked' && carrier.ackedMs <= deliveredUntilMs) return true

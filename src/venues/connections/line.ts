@@ -6,13 +6,12 @@ import { SlidingWindow } from './outbound.ts'
 import { takeBatch } from './packing.ts'
 import { Carrier, type Topic } from './topic.ts'
 
-/** Why a line ended. `disconnect`: the other side closed it; the last four are ours. */
+/** Why a line ended. `disconnect`: the other side closed it; the others are ours. */
 export type LineEnd =
   | 'connect-failed'
   | 'disconnect'
   | 'half-open'
   | 'reply-timeout'
-  | 'silent'
   | 'overflow'
   | 'retired'
   | 'closed'

@@ -73,7 +73,7 @@ export interface ConnectionsOptions {
 export const defaultConnectionsOptions: ConnectionsOptions = Object.freeze({
   topicsPerConnection: 200,
   handshakeTimeoutMs: 10_000,
-  replyTimeoutMs: 5_000,
+  replyTimeoutMs: 10_000,
   closeTimeoutMs: 2_000,
   payloadBytesMax: 64 * 1024 * 1024,
   outboundWindowMs: 1_100,

@@ -6,8 +6,8 @@ export interface Group {
   readonly name: string
   slot: Slot
   readonly topics: Map<string, Topic>
-  /** While it moves: where it comes from, and since when. */
-  leaving: { readonly slot: Slot; readonly sinceMs: number; coveredSinceMs: number } | null
+  /** While it moves: where it comes from, and since when the new lines have all of it (0: not yet). */
+  leaving: { readonly slot: Slot; coveredSinceMs: number } | null
 }
 
 /** A place for one connection: it outlives the lines that follow each other in it. */
