@@ -26,7 +26,7 @@ export interface LaneOptions {
   failed(failure: PublishFailure): void
   /** A call was answered; its lines are settled next. */
   answered(): void
-  /** They are. */
+  /** They are, or there was nothing to call for. */
   settled(): void
 }
 
@@ -102,7 +102,10 @@ export class Lane {
       }
     }
     this.#ring = ring.slice(next)
-    if (batches.length === 0) return
+    if (batches.length === 0) {
+      this.#options.settled()
+      return
+    }
     this.#call = { batches, lines, attempt: 0 }
     this.#publish()
   }

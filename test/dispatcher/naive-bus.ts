@@ -77,7 +77,12 @@ export class NaiveBus implements EventBus {
       case 'TRADE':
         return this.#trade(stream, offer)
       case 'GIVEUP':
-        stream.open = stream.open.filter((range) => range.from < Number(offer.id) || range.to > Number(offer.first))
+        stream.open = stream.open.flatMap((range) =>
+          [
+            { from: range.from, to: Math.min(range.to, Number(offer.id) - 1) },
+            { from: Math.max(range.from, Number(offer.first) + 1), to: range.to },
+          ].filter((part) => part.from <= part.to),
+        )
         return null
       case 'DELTA':
         return this.#delta(stream, offer)

@@ -120,7 +120,7 @@ describe('order repair of trades', () => {
           world.dispatcher.event(world.trade(id))
           if (pauses.includes(index)) await world.settle()
         }
-        for (let turn = 0; turn < 40 && world.dispatcher.stats().queueEvents > 0; turn++) await world.advance(150)
+        for (let turn = 0; turn < 100 && world.dispatcher.stats().queueEvents > 0; turn++) await world.advance(150)
         const entries = world.bus.of('BTC-USDT', 'TRADE').entries
         const entered = entries.filter((entry) => entry.type === 'TRADE').map((entry) => Number(entry.id))
         expect(entered).to.deep.equal([...new Set(ids)].sort((left, right) => left - right))
