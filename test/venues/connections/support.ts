@@ -62,12 +62,16 @@ function parseFakeFrame(text: string, receivedTimeUs: number): Frame {
 export class RecordingSink implements VenueSink {
   readonly numbers = new Map<string, number[]>()
   readonly interruptions: { topics: string[]; cause: GapCause }[] = []
+  readonly #untold: string[] = []
+  readonly #greatest = new Map<string, number>()
+  readonly #interrupted = new Set<string>()
   rejections = 0
   saturated = false
   #drained: () => void = () => {}
 
   event(event: VenueEvent): void {
     if (event.kind !== 'quote') throw new Error(`expected a quote, found ${event.kind}`)
+    this.#compare(event.topic, event.updateId)
     const numbers = this.numbers.get(event.topic)
     if (numbers) numbers.push(event.updateId)
     else this.numbers.set(event.topic, [event.updateId])
@@ -78,6 +82,7 @@ export class RecordingSink implements VenueSink {
   }
 
   interrupted(topics: readonly string[], cause: GapCause): void {
+    for (const topic of topics) this.#interrupted.add(topic)
     this.interruptions.push({ topics: [...topics].sort(), cause })
   }
 
@@ -92,6 +97,19 @@ export class RecordingSink implements VenueSink {
 
   count(topic: string): number {
     return this.numbers.get(topic)?.length ?? 0
+  }
+
+  /** Holes that no interruption announced, as `topic from..to`. */
+  untold(): readonly string[] {
+    return this.#untold
+  }
+
+  #compare(topic: string, n: number): void {
+    const greatest = this.#greatest.get(topic) ?? n - 1
+    if (n <= greatest) return
+    if (n > greatest + 1 && !this.#interrupted.has(topic)) this.#untold.push(`${topic} ${greatest + 1}..${n - 1}`)
+    this.#interrupted.delete(topic)
+    this.#greatest.set(topic, n)
   }
 
   /** Numbers between the first and the last that never came. */
