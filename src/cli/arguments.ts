@@ -21,6 +21,11 @@ export function parseSpeed(text: string): Speed {
   throw new InvalidArgumentError(`expected a number above 0, or max, found "${text}"`)
 }
 
+/** Events a second, or as many as the machine can do. */
+export function parseRate(text: string): number | 'max' {
+  return parseSpeed(text)
+}
+
 export function parseRetention(text: string): 'none' {
   if (text === 'none') return text
   throw new InvalidArgumentError(

@@ -21,6 +21,8 @@ export interface CommandContext {
   readonly signal: AbortSignal
   /** Writes to standard output; waits for nothing. */
   write(text: string): void
+  /** Waits until what was written has been taken, so that a slow reader of the output slows the command down. */
+  drained(): Promise<void>
   /** Reads the configuration; `assignments` stand above the user's own `--set`. Throws UsageError. */
   load(assignments?: readonly string[]): Promise<LoadedConfig>
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { MelticaError } from '../errors.ts'
@@ -78,6 +79,10 @@ function run<Options>(program: Command, command: Command, body: CommandBody<Opti
       signal: stop.signal,
       write: (text) => {
         if (!stop.signal.aborted || process.stdout.writable) process.stdout.write(text)
+      },
+      drained: async () => {
+        if (process.stdout.writableNeedDrain)
+          await Promise.race([once(process.stdout, 'drain'), once(stop.signal, 'abort')])
       },
       load: async (assignments = []) => {
         const { loadConfig } = await import('../config/load.ts')
