@@ -29,9 +29,9 @@ describe('the filling of trade gaps', () => {
     expect(world.dispatcher.idle).to.equal(false)
     world.rest.trades[2]?.answer(ids(2_002, 2_503).map((id) => world.restTrade(id)))
     await world.dispatcher.whenIdle()
-    const stream = world.bus.of('BTC-USDT', 'TRADE')
-    expect(stream.open).to.deep.equal([])
-    expect(stream.entries.filter((entry) => entry.type === 'TRADE')).to.have.length(2_503)
+    expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
+    const entries = world.bus.entries('BTC-USDT', 'TRADE')
+    expect(entries.filter((entry) => entry.type === 'TRADE')).to.have.length(2_503)
     expect(world.dispatcher.stats().duplicates).to.equal(0)
     expect(world.rest.trades).to.have.length(3)
   })
@@ -48,7 +48,7 @@ describe('the filling of trade gaps', () => {
     await world.advance(300)
     world.rest.trades[2]?.answer([2, 3].map((id) => world.restTrade(id)))
     await world.dispatcher.whenIdle()
-    expect(world.bus.of('BTC-USDT', 'TRADE').open).to.deep.equal([])
+    expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
     expect(world.dispatcher.stats().backfillFailures).to.equal(2)
   })
 
@@ -58,11 +58,11 @@ describe('the filling of trade gaps', () => {
       world.rest.trades[request]?.answer([4, 5].map((id) => world.restTrade(id)))
       await world.advance(2_000)
     }
-    expect(world.bus.of('BTC-USDT', 'TRADE').open).to.deep.equal([{ from: 4, to: 5 }])
+    expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([{ from: 4, to: 5 }])
     expect(world.rest.trades[3]?.args).to.deep.equal(['trade', 4, 2])
     world.rest.trades[3]?.answer([4, 5].map((id) => world.restTrade(id)))
     await world.dispatcher.whenIdle()
-    expect(world.bus.of('BTC-USDT', 'TRADE').open).to.deep.equal([])
+    expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
   })
 
   it('gives up the older part of a gap that is too long, and fetches the newest', async () => {
@@ -80,17 +80,17 @@ describe('the filling of trade gaps', () => {
     const old = { ...world.restTrade(2), venueTimeUs: world.clock.nowUs() - 601_000_000 }
     world.rest.trades[0]?.answer([old, ...[3, 4, 5].map((id) => world.restTrade(id))])
     await world.dispatcher.whenIdle()
-    expect(world.bus.of('BTC-USDT', 'TRADE').open).to.deep.equal([])
+    expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
     expect(world.bus.ids('BTC-USDT', 'TRADE')).to.not.include('TRADE 2')
   })
 
   it('stops trying when the gap itself has grown too old', async () => {
     const world = await gapped(4)
-    for (let request = 0; request < 60 && world.bus.of('BTC-USDT', 'TRADE').open.length > 0; request++) {
+    for (let request = 0; request < 60 && world.bus.open('BTC-USDT', 'TRADE').length > 0; request++) {
       world.rest.trades[request]?.fail(new VenueConnectionError('no answer', { status: 503 }))
       await world.advance(15_000)
     }
-    expect(world.bus.of('BTC-USDT', 'TRADE').open).to.deep.equal([])
+    expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
   })
 })
 
@@ -103,6 +103,7 @@ describe('the filling of missed bars', () => {
     world.dispatcher.event(world.kline(start, 5, false))
     await world.settle()
     world.interrupted('btcusdt@kline_1m')
+    await world.advance(180_000)
     world.dispatcher.event(world.kline(start + 3 * MINUTE_US, 2, false))
     await world.settle()
     expect(world.rest.klines[0]?.args).to.deep.equal(['1m', start, start + 3 * MINUTE_US - 1])

@@ -82,7 +82,7 @@ describe('calls to the data bus', () => {
     expect(world.dispatcher.saturated).to.equal(true)
     await world.dispatcher.whenIdle()
     expect([world.dispatcher.saturated, drained]).to.deep.equal([false, 1])
-    expect(world.bus.of('BTC-USDT', 'TRADE').entries).to.have.length(10)
+    expect(world.bus.entries('BTC-USDT', 'TRADE')).to.have.length(10)
   })
 
   it('makes promises for calls and never for events', async () => {
@@ -97,7 +97,7 @@ describe('calls to the data bus', () => {
     hook.disable()
     expect(whileTaking).to.equal(0)
     expect(promises / world.bus.calls.length).to.be.below(30)
-    expect(world.bus.of('BTC-USDT', 'TRADE').entries).to.have.length(10_000)
+    expect(world.bus.entries('BTC-USDT', 'TRADE')).to.have.length(10_000)
   })
 
   it('leaves nothing scheduled after it was closed', async () => {
