@@ -13,6 +13,8 @@ export interface LiveModel {
     readonly deadLetters: number
   }
   readonly latencyUs: { readonly p50: number; readonly p99: number }
+  /** The newest log lines, oldest first: on a terminal they stand below the table instead of tearing it. */
+  readonly incidents: readonly string[]
   /** Where things are: label and address. */
   readonly places: readonly (readonly [label: string, address: string])[]
 }
@@ -65,6 +67,8 @@ export function renderScreen(model: LiveModel): string {
   if (model.more > 0) out.push(`${DIM}and ${model.more} more instruments${OFF}`)
   out.push('', totalsLine(model), '')
   for (const [label, address] of model.places) out.push(`${DIM}${label.padEnd(8)}${OFF}${address}`)
+  if (model.incidents.length > 0)
+    out.push('', ...model.incidents.map((incident) => `${DIM}${incident.trimEnd()}${OFF}`))
   return `${CLEAR}${out.join('\n')}\n`
 }
 

@@ -156,7 +156,11 @@ export class Ingest {
         logger.warn('instruments-failed', 'the list of instruments could not be had, trying again', { error, delayMs })
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, delayMs)
-          signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })
+          const stop = (): void => {
+            clearTimeout(timer)
+            resolve()
+          }
+          signal.addEventListener('abort', stop, { once: true })
         })
       }
     }

@@ -16,8 +16,8 @@ export interface LiveLookParts {
   readonly ingest: Ingest
   readonly latency: LatencyRecorder
   readonly venue: VenueAddress
-  readonly redisAddress: string
   readonly metricsUrl: string | null
+  readonly incidents: () => readonly string[]
 }
 
 /** Looks at the pipeline as its users do: prices are read from the streams, counts from the dispatcher. */
@@ -34,7 +34,8 @@ export class LiveLook {
   }
 
   async take(): Promise<LiveModel> {
-    const { ingest, latency, venue, redisAddress, metricsUrl } = this.#parts
+    const { connection, ingest, latency, venue, metricsUrl, incidents } = this.#parts
+    const [host, port] = connection.address.split(':')
     const stats = ingest.dispatcher?.stats()
     const nowMs = performance.now()
     const seconds = Math.max(0.001, (nowMs - this.#lastMs) / 1000)
@@ -73,8 +74,9 @@ export class LiveLook {
         deadLetters: stats?.deadLetters ?? 0,
       },
       latencyUs: latency.takeInterval(),
+      incidents: incidents(),
       places: [
-        ['redis', `redis-cli -h ${redisAddress.split(':')[0]} -p ${redisAddress.split(':')[1] ?? '6379'}`],
+        ['redis', port === undefined ? connection.address : `redis-cli -h ${host} -p ${port}`],
         ...(metricsUrl === null ? [] : [['metrics', `${metricsUrl}/metrics`] as const]),
         ['docs', 'README.md, docs/contract.md'],
       ],
