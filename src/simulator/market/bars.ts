@@ -186,7 +186,12 @@ export class BarHistory {
       return oldestTradeId === firstTradeId ? second : second + 1000
     }
     const series = isHourly(interval) ? this.#hours : this.#minutes
-    if (series.first < series.end) return series.openMsAt(series.first)
+    if (series.first < series.end) {
+      const oldestMs = series.openMsAt(series.first)
+      const openMs = openOf(interval, oldestMs)
+      // Where something was given up, the bar in which the oldest lies may have lost its beginning.
+      return series.first === 0 || openMs === oldestMs ? openMs : nextOpen(interval, openMs)
+    }
     return (isHourly(interval) ? this.#hour : null)?.openMs ?? this.#minute?.openMs ?? Infinity
   }
 

@@ -1,14 +1,12 @@
 import { Bar, BarHistory } from './bars.ts'
-import type { BookSide } from './book-side.ts'
+import { DepthBatches } from './depth-batches.ts'
 import { MatchingEngine } from './engine.ts'
 import {
   aggregateFrame,
   bookTickerFrame,
   type DayStatistics,
   dayStatistics,
-  depthFrame,
   klineFrame,
-  levelText,
   type Top,
   tickerFrame,
   tradeFrame,
@@ -41,16 +39,6 @@ export const FEEDS: readonly string[] = [
   ...INTERVALS.map((interval) => `kline_${interval}`),
 ]
 
-/** One 100 ms batch of book changes that has been closed: its first id and what was there before it. */
-interface ClosedBatch {
-  readonly firstId: number
-  readonly bids: ReadonlyMap<number, number>
-  readonly asks: ReadonlyMap<number, number>
-}
-
-/** How many closed batches are kept to tell the book as it was then. */
-export const CLOSED_BATCHES_KEPT_MAX = 3
-
 interface LiveKline {
   readonly interval: Interval
   readonly stream: string
@@ -69,6 +57,7 @@ export class Listing {
   readonly engine: MatchingEngine
   readonly trades: TradeHistory
   readonly bars: BarHistory
+  readonly depth: DepthBatches
   /** Batches closed since `depth@100ms` or `depth` was last taken up by somebody. */
   batchesSinceWanted = 0
 
@@ -77,11 +66,6 @@ export class Listing {
   readonly #wanted = new Set<string>()
   readonly #awake: boolean[] = new Array<boolean>(TURNS_COUNT).fill(false)
   #top: Top
-  #batchFirstId: number
-  #closedBatches: ClosedBatch[] = []
-  #slowFirstId: number | null = null
-  #slowBids = new Set<number>()
-  #slowAsks = new Set<number>()
   #klines: LiveKline[] = []
   #day: { minuteMs: number; closed: Bar | null; previousTicks: number } | null = null
   #wantsTrade = false
@@ -100,7 +84,7 @@ export class Listing {
     this.engine = new MatchingEngine(spec, seed)
     this.trades = new TradeHistory(spec.firstTradeId, spec.firstAggregateId, spec.tradesKept)
     this.bars = new BarHistory(this.trades)
-    this.#batchFirstId = this.engine.updateId + 1
+    this.depth = new DepthBatches(spec, this.engine)
     this.#top = topOf(this.engine)
   }
 
@@ -120,7 +104,7 @@ export class Listing {
     this.#wantsTicker = this.#wanted.has('ticker')
     this.#wantsSlowDepth = this.#wanted.has('depth')
     this.#wantsSeconds = this.#wanted.has('kline_1s')
-    if (feed === 'depth') this.#clearSlowDepth()
+    if (feed === 'depth') this.depth.dropSlow()
     if (feed.startsWith('kline_')) this.#wantKline(feed.slice(6) as Interval, wanted, timeMs)
   }
 
@@ -163,7 +147,7 @@ export class Listing {
         this.#closeBatch(timeMs)
         return
       case Turn.slowDepth:
-        this.#publishSlowDepth(timeMs)
+        this.#closeSlowBatch(timeMs)
         return
       case Turn.ticker:
         if (!this.#wantsTicker) return
@@ -200,22 +184,6 @@ export class Listing {
     const last = nextTradeId > firstTradeId ? this.trades.trade(nextTradeId - 1) : { ticks: 0, lots: 0 }
     const previousTicks = this.#day.previousTicks || (day.trades > 0 ? day.open : last.ticks)
     return dayStatistics(this.spec, day.trades > 0 ? day : null, this.#top, timeMs, { ...last, previousTicks })
-  }
-
-  /** How many batches back the book can be told: 0 is now, 1 the end of the last closed batch, and so on. */
-  get batchesBackMax(): number {
-    return this.#closedBatches.length + 1
-  }
-
-  /** The answer of REST `depth`, now or as it stood when a batch began that many batches ago. */
-  depthSnapshot(limit: number, batchesBack: number): string {
-    const before = this.#closedBatches.slice(0, Math.max(0, batchesBack - 1))
-    const oldest = before.at(-1)
-    const lastUpdateId = batchesBack === 0 ? this.engine.updateId : (oldest?.firstId ?? this.#batchFirstId) - 1
-    const { bids, asks, changedBids, changedAsks } = this.engine
-    const bidsBefore = batchesBack === 0 ? [] : [changedBids, ...before.map((batch) => batch.bids)]
-    const asksBefore = batchesBack === 0 ? [] : [changedAsks, ...before.map((batch) => batch.asks)]
-    return `{"lastUpdateId":${lastUpdateId},"bids":[${this.#levels(bids, limit, bidsBefore)}],"asks":[${this.#levels(asks, limit, asksBefore)}]}`
   }
 
   #trade(timeMs: number): void {
@@ -257,68 +225,18 @@ export class Listing {
   }
 
   #closeBatch(timeMs: number): void {
-    const { engine, spec } = this
-    const { changedBids, changedAsks } = engine
-    const firstId = this.#batchFirstId
+    const data = this.depth.close(timeMs, this.#wantsDepth)
+    if (data !== null) this.#host.publish(`${this.#prefix}depth@100ms`, data)
     if (this.#wantsSlowDepth) {
-      this.#slowFirstId ??= firstId
-      for (const ticks of changedBids.keys()) this.#slowBids.add(ticks)
-      for (const ticks of changedAsks.keys()) this.#slowAsks.add(ticks)
+      this.depth.gatherSlow()
       this.#wake(Turn.slowDepth)
     }
-    if (this.#wantsDepth) {
-      const bids = this.#changes(engine.bids, changedBids.keys())
-      const asks = this.#changes(engine.asks, changedAsks.keys())
-      const data = depthFrame(spec, timeMs, firstId, engine.updateId, bids, asks)
-      this.#host.publish(`${this.#prefix}depth@100ms`, data)
-    }
-    this.#closedBatches.unshift({ firstId, bids: changedBids, asks: changedAsks })
-    if (this.#closedBatches.length > CLOSED_BATCHES_KEPT_MAX) this.#closedBatches.pop()
-    this.#batchFirstId = engine.updateId + 1
     this.batchesSinceWanted += 1
-    engine.beginBatch()
   }
 
-  /** Closes with the last batch that `depth@100ms` closed, so both tell books at the same ids. */
-  #publishSlowDepth(timeMs: number): void {
-    if (!this.#wantsSlowDepth || this.#slowFirstId === null) return
-    const bids = this.#changes(this.engine.bids, this.#slowBids)
-    const asks = this.#changes(this.engine.asks, this.#slowAsks)
-    const data = depthFrame(this.spec, timeMs, this.#slowFirstId, this.#batchFirstId - 1, bids, asks)
-    this.#host.publish(`${this.#prefix}depth`, data)
-    this.#clearSlowDepth()
-  }
-
-  #clearSlowDepth(): void {
-    this.#slowFirstId = null
-    this.#slowBids.clear()
-    this.#slowAsks.clear()
-  }
-
-  /** The quantities now of the prices that changed, best first. */
-  #changes(side: BookSide, prices: Iterable<number>): string {
-    const sorted = [...prices].sort(side.isBid ? (a, b) => b - a : (a, b) => a - b)
-    let text = ''
-    for (const ticks of sorted) text += `${text && ','}${levelText(this.spec, ticks, side.lotsAt(ticks))}`
-    return text
-  }
-
-  /** `before`: what to undo, newest batch first, each with the lots before it. */
-  #levels(side: BookSide, limit: number, before: readonly ReadonlyMap<number, number>[]): string {
-    const changed = new Map<number, number>()
-    for (const batch of before) for (const [ticks, lots] of batch) changed.set(ticks, lots)
-    const levels: [ticks: number, lots: number][] = []
-    for (let depth = 0; depth < side.length && levels.length < limit + changed.size; depth += 1) {
-      const { ticks, lots } = side.at(depth)
-      if (!changed.has(ticks)) levels.push([ticks, lots])
-    }
-    if (changed.size > 0) {
-      for (const level of changed) if (level[1] > 0) levels.push(level)
-      levels.sort(side.isBid ? (a, b) => b[0] - a[0] : (a, b) => a[0] - b[0])
-    }
-    let text = ''
-    for (const [ticks, lots] of levels.slice(0, limit)) text += `${text && ','}${levelText(this.spec, ticks, lots)}`
-    return text
+  #closeSlowBatch(timeMs: number): void {
+    const data = this.#wantsSlowDepth ? this.depth.closeSlow(timeMs) : null
+    if (data !== null) this.#host.publish(`${this.#prefix}depth`, data)
   }
 
   #wantKline(interval: Interval, wanted: boolean, timeMs: number): void {

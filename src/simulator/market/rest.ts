@@ -104,15 +104,15 @@ export class MarketRest {
     const listing = this.#one(query)
     const limit = Math.min(DEPTH_LIMIT_MAX, integer(query, 'limit') ?? DEPTH_DEFAULT)
     if (limit === 0) throw new Refusal(-1130, "Data sent for parameter 'limit' is not valid.")
-    return listing.depthSnapshot(limit, this.#batchesBack(listing))
+    return listing.depth.snapshot(limit, this.#batchesBack(listing))
   }
 
   #batchesBack(listing: Listing): number {
     const share = this.#random.unit()
-    const { batchesSinceWanted, batchesBackMax } = listing
+    const { batchesSinceWanted, depth } = listing
     const beforeBuffer = batchesSinceWanted + 2
     const justTakenUp = batchesSinceWanted >= 1 && batchesSinceWanted <= BEFORE_BUFFER_BATCHES_MAX
-    if (share < BEFORE_BUFFER_SHARE) return justTakenUp && beforeBuffer <= batchesBackMax ? beforeBuffer : 0
+    if (share < BEFORE_BUFFER_SHARE) return justTakenUp && beforeBuffer <= depth.batchesBackMax ? beforeBuffer : 0
     return share < BEFORE_BUFFER_SHARE + AT_DELTA_END_SHARE ? 1 : 0
   }
 
