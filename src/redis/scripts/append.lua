@@ -31,6 +31,7 @@ local RESET_AFTER_US = 60000000
 local OPEN_RANGES_MAX = 1000
 local LEDGER_MAX = 10000
 local LEDGER_SCAN = 64
+local NEIGHBOURS_MAX = 8
 local CLOSED_RANGES_MAX = 1000
 local BELL_LENGTH = 1000
 
@@ -52,7 +53,8 @@ local state, stream, gaps, channel, market, instrument, keyHead, quality, maxLen
 local epoch, epochBegun
 -- Its channel's state. Ids and times are kept as the text they came in, `last` as a number besides.
 local seq, lastText, last, venueTime, receivedTime, generation, channelEpoch, openCount, joined, gapTo, snapLast, snapReceived
-local prefix, intervals
+-- `quotes`: what a reset makes of the instrument's QUOTE channel.
+local prefix, intervals, quotes
 -- What it did: entries added, codes of the reply, more fields of the state to write, whether the state changed.
 local added, codes, more, dirty
 -- Its open ranges once read, pieces closed, members to be taken out of the ledger.
@@ -113,6 +115,13 @@ local function member(range)
     .. range.openedAt .. ',"filledAt":' .. (range.filledAt or 'null') .. ',"how":' .. (range.how and '"' .. range.how .. '"' or 'null') .. '}'
 end
 
+-- No two gaps of a call are opened at the same microsecond, so that openedAt tells gaps apart.
+local openings = 0
+local function openingTime()
+  openings = openings + 1
+  return text(nowUs + openings - 1)
+end
+
 local function openRanges()
   if open then return open end
   open = {}
@@ -136,7 +145,7 @@ end
 
 -- New ranges always lie above the ones before, so the list stays sorted.
 local function openRange(from, to, cause)
-  local range = { from = from, to = to, cause = cause, openedAt = nowText }
+  local range = { from = from, to = to, cause = cause, openedAt = openingTime() }
   if openCount >= OPEN_RANGES_MAX then return closePiece(range, from, to, 'over-bound', nil) end
   local ranges = openRanges()
   ranges[#ranges + 1] = range
@@ -181,15 +190,22 @@ local function closeBookGap(to, how)
   open, openCount, openChanged = {}, 0, true
 end
 
--- Takes a closed neighbour of the same gap into the piece, so that filling a gap in many calls leaves one member.
+-- Takes a closed neighbour of the same gap into the piece, so that filling a gap in many calls leaves one member. Ranges of
+-- an older numbering can lie between.
 local function absorb(piece, low, high)
-  local found = must('ZREVRANGEBYSCORE', gaps, high, low, 'LIMIT', 0, 1)[1]
-  if not found then return end
-  local other = cjson.decode(found)
-  if other.how ~= piece.how or other.cause ~= piece.cause or text(other.openedAt) ~= piece.openedAt then return end
-  local from, to = tonumber(other.from), tonumber(other.to)
-  if to + 1 == piece.from then piece.from = from elseif piece.to + 1 == from then piece.to = to else return end
-  must('ZREM', gaps, found)
+  for _, found in ipairs(must('ZREVRANGEBYSCORE', gaps, high, low, 'LIMIT', 0, NEIGHBOURS_MAX)) do
+    local other = cjson.decode(found)
+    if other.how == piece.how and other.cause == piece.cause and text(other.openedAt) == piece.openedAt then
+      local from, to = tonumber(other.from), tonumber(other.to)
+      if to + 1 == piece.from then
+        piece.from = from
+        return must('ZREM', gaps, found)
+      elseif piece.to + 1 == from then
+        piece.to = to
+        return must('ZREM', gaps, found)
+      end
+    end
+  end
 end
 
 -- At its bound the ledger's oldest members are looked at: closed ones that touch become one, else the oldest closed one goes.
@@ -268,14 +284,15 @@ end
 
 -- Quotes have no venue time and follow their instrument, once for a reset that trades and book both show.
 local function reset(at)
-  local found = must('HMGET', state, 'reset', 'QUOTE')
-  if not (found[1] and tonumber(found[1]) > tonumber(venueTime)) then
-    more[#more + 1] = 'reset'
-    more[#more + 1] = ARGV[at + 3]
-    if found[2] then
-      local s, _, time, received, gen, version, numbering, e, n, j, to, sl, sr = match(found[2], FIELDS)
-      more[#more + 1] = 'QUOTE'
-      more[#more + 1] = pack(s, '', time, received, text(tonumber(gen) + 1), version, numbering, e, n, j, to, sl, sr)
+  if not quotes then
+    local found = must('HMGET', state, 'reset', 'QUOTE')
+    quotes = { resetTime = found[1], packed = found[2] }
+  end
+  if not (quotes.resetTime and tonumber(quotes.resetTime) > tonumber(venueTime)) then
+    quotes.resetTime = ARGV[at + 3]
+    if quotes.packed then
+      local s, _, time, received, gen, version, numbering, e, n, j, to, sl, sr = match(quotes.packed, FIELDS)
+      quotes.packed = pack(s, '', time, received, text(tonumber(gen) + 1), version, numbering, e, n, j, to, sl, sr)
     end
   end
   beginNumbering(at)
@@ -336,7 +353,7 @@ local function lineGap(before, toldTo, cause, at, interval)
   local head, tail = '', ''
   if interval then head, tail = interval .. '@', ',"interval":"' .. interval .. '"' end
   addGap(head .. fromText .. '-' .. toText, '{"from":' .. fromText .. ',"to":' .. toText .. ',"cause":"' .. cause .. '"' .. tail .. '}', at)
-  closePiece({ cause = cause, openedAt = nowText }, from, to, 'unfillable', nil)
+  closePiece({ cause = cause, openedAt = openingTime() }, from, to, 'unfillable', nil)
   return toText
 end
 
@@ -440,7 +457,7 @@ local function snapshot(at, refresh, cause)
   elseif number > last then
     if cause == '' then return 'e' end
     idGap(last + 1, number, cause, at)
-    closePiece({ cause = cause, openedAt = nowText }, last + 1, number, 'snapshot', nowText)
+    closePiece({ cause = cause, openedAt = openingTime() }, last + 1, number, 'snapshot', nowText)
     verdict = 't'
   elseif number < last or not refresh then
     return 'd'
@@ -490,6 +507,14 @@ end
 local RULES = { TRADE = trade, QUOTE = newest, TICKER = newest, KLINE = kline, ORDERBOOK = book }
 
 local function writeState(version, numbering)
+  if quotes then
+    more[#more + 1] = 'reset'
+    more[#more + 1] = quotes.resetTime
+    if quotes.packed then
+      more[#more + 1] = 'QUOTE'
+      more[#more + 1] = quotes.packed
+    end
+  end
   for name, bar in pairs(intervals) do
     if bar.changed then
       more[#more + 1] = 'KLINE:' .. name
@@ -571,7 +596,7 @@ for number = 0, groups - 1 do
   if quality == 'LIVE' then quality = '' end
   keyHead = instrument .. ':'
   local bell, known, count = tonumber(ARGV[at]), ARGV[at + 4], tonumber(ARGV[at + 9])
-  epochBegun, dirty, open, openChanged, renumbered = false, false, nil, false, false
+  epochBegun, dirty, open, openChanged, renumbered, quotes = false, false, nil, false, false, nil
   added, codes, more, closedPieces, removed, intervals = {}, {}, {}, {}, {}, {}
   local ok, problem = guard(group, at + 10, count, ARGV[at + 5], ARGV[at + 6])
   if not ok then
