@@ -127,7 +127,6 @@ export const configSchema = group({
     TICKER: maxLength,
     KLINE: maxLength,
     ORDERBOOK: maxLength,
-    bell: maxLength,
     deadLetters: maxLength,
   }),
   simulator: group({

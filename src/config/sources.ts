@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isMap, isScalar, LineCounter, parse, parseDocument } from 'yaml'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { environmentNames, nearest, settings } from './settings.ts'
 
 /** A value that is not taken, at a path, and where it came from. */
@@ -152,10 +152,8 @@ function typed(raw: string, schema: z.ZodType): unknown {
   } catch {
     return raw
   }
-  if (typeof value === 'string' && !schema.safeParse(value).success) {
-    const items = value.split(',').map((item) => item.trim())
-    if (schema.safeParse(items).success) return items
-  }
+  const isWord = typeof value === 'string' || typeof value === 'number'
+  if (isWord && schema instanceof z.ZodArray) return raw.split(',').map((item) => item.trim())
   return value
 }
 

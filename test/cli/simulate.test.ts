@@ -36,7 +36,7 @@ describe('meltica simulate', () => {
     first.kill('SIGTERM')
     await once(first, 'close')
     expect(code).to.equal(1)
-    expect(err.trim()).to.match(/^meltica: expected to listen on 127\.0\.0\.1:\d+, but it is taken$/)
+    expect(err.trim()).to.match(/^meltica: expected to listen on 127\.0\.0\.1:\d+, but the port is taken$/)
   })
 
   it('is quiet when nobody reads its output', async () => {
