@@ -90,6 +90,7 @@ interface Binding {
  * to the line. It asks the venue for what is missing: snapshots of books, trades and bars inside gaps.
  */
 export class Dispatcher implements VenueSink {
+  readonly market: Market
   readonly #options: DispatcherOptions
   readonly #limits: DispatcherLimits
   readonly #clock: Clock
@@ -119,6 +120,7 @@ export class Dispatcher implements VenueSink {
 
   constructor(options: DispatcherOptions) {
     this.#options = options
+    this.market = options.market
     this.#limits = { ...defaultDispatcherLimits, ...options.limits }
     this.#clock = options.clock
     const { clock, rest } = options
@@ -379,7 +381,7 @@ export class Dispatcher implements VenueSink {
   #canonical(event: VenueEvent, route: TopicRoute, data: string) {
     return {
       type: typeOfKind[event.kind],
-      market: this.#options.market,
+      market: this.market,
       instrument: route.instrument,
       data: JSON.parse(data) as unknown,
     }
@@ -410,7 +412,7 @@ export class Dispatcher implements VenueSink {
   }
 
   #laneOf(instrument: Instrument): Lane {
-    const partition = partitionOf(this.#options.market, instrument, this.#options.partitions)
+    const partition = partitionOf(this.market, instrument, this.#options.partitions)
     return this.#lanes[partition % this.#lanes.length] as Lane
   }
 

@@ -5,10 +5,103 @@ import { BucketHistogram } from './bucket-histogram.ts'
  * Every metric Meltica exports, named once, with its unit. The hot path counts in plain numbers and a `collect` hook
  * carries them over when Prometheus asks; everything else increments directly.
  */
-export const registry = new Registry()
+class ScrapedRegistry extends Registry {
+  override metrics(): Promise<string> {
+    for (const carry of beforeScrape) carry()
+    return super.metrics()
+  }
+}
+
+/** Called when Prometheus asks, before the numbers are read: who counts in plain numbers carries them over here. */
+export const beforeScrape = new Set<() => void>()
+export const registry = new ScrapedRegistry()
 const registers = [registry]
 
 export const metrics = {
+  events: new Counter({
+    name: 'meltica_events_total',
+    help: 'Entries appended to the event streams, gaps included',
+    labelNames: ['market', 'instrument', 'type'] as const,
+    registers,
+  }),
+  eventsReceived: new Counter({
+    name: 'meltica_venue_events_total',
+    help: 'Events taken from the venue, before anything was decided of them',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  eventsLeftOut: new Counter({
+    name: 'meltica_events_left_out_total',
+    help: 'Events that were not appended and are no loss: duplicate, stale (a snapshot stood for them), filtered, ignored',
+    labelNames: ['market', 'reason'] as const,
+    registers,
+  }),
+  offersRefused: new Counter({
+    name: 'meltica_offers_refused_total',
+    help: 'Offers that the append script refused, by reason; unjoined and snapshot-too-old are offered again',
+    labelNames: ['market', 'reason'] as const,
+    registers,
+  }),
+  publishFailures: new Counter({
+    name: 'meltica_publish_failures_total',
+    help: 'Calls to the data bus that failed and were made again',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  queueEvents: new Gauge({
+    name: 'meltica_dispatcher_queue_events',
+    help: 'Events that wait for the data bus, are held, or are in a call',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  queueBytes: new Gauge({
+    name: 'meltica_dispatcher_queue_bytes',
+    help: 'The same in bytes',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  bookBufferEvents: new Gauge({
+    name: 'meltica_book_buffer_events',
+    help: 'Deltas that wait for the snapshot of their book',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  bookBufferRestarts: new Counter({
+    name: 'meltica_book_buffer_restarts_total',
+    help: 'Buffers of unjoined books begun anew at their bound',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  bookSnapshotRequests: new Counter({
+    name: 'meltica_book_snapshot_requests_total',
+    help: 'Book snapshots asked of the venue',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  bookSnapshotFailures: new Counter({
+    name: 'meltica_book_snapshot_failures_total',
+    help: 'Requests for book snapshots that failed; they are made again',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  backfillTrades: new Counter({
+    name: 'meltica_backfill_trades_total',
+    help: 'Trades fetched to fill gaps',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  backfillFailures: new Counter({
+    name: 'meltica_backfill_failures_total',
+    help: 'Requests for missing trades and bars that failed and were made again',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  deadLettersUntold: new Counter({
+    name: 'meltica_dead_letters_untold_total',
+    help: 'Dead letters that were counted and not written, because their log was full or away',
+    labelNames: ['market'] as const,
+    registers,
+  }),
   deadLetters: new Counter({
     name: 'meltica_dead_letters_total',
     help: 'Inputs that could not be mapped or admitted, by reason',

@@ -1,0 +1,87 @@
+import type { Market } from '../domain/instrument.ts'
+import { beforeScrape, metrics } from '../telemetry/metrics.ts'
+import type { DispatcherStats } from './stats.ts'
+
+/** What is exported of a dispatcher. */
+export interface MeasuredDispatcher {
+  readonly market: Market
+  stats(): DispatcherStats
+}
+
+const exported = new Set<MeasuredDispatcher>()
+
+/** Carries this dispatcher's numbers over whenever Prometheus asks; the answer ends that. */
+export function exportDispatcherMetrics(dispatcher: MeasuredDispatcher): () => void {
+  exported.add(dispatcher)
+  beforeScrape.add(carryOver)
+  return () => {
+    exported.delete(dispatcher)
+  }
+}
+
+/** The dispatchers count since their start, so every metric is set anew from their sums. */
+function carryOver(): void {
+  for (const metric of Object.values(carried)) metric.reset()
+  for (const dispatcher of exported) carryOne(dispatcher.market, dispatcher.stats())
+}
+
+const {
+  events,
+  eventsReceived,
+  eventsLeftOut,
+  offersRefused,
+  publishFailures,
+  queueEvents,
+  queueBytes,
+  bookBufferEvents,
+  bookBufferRestarts,
+  bookSnapshotRequests,
+  bookSnapshotFailures,
+  backfillTrades,
+  backfillFailures,
+  deadLetters,
+  deadLettersUntold,
+} = metrics
+
+const carried = {
+  events,
+  eventsReceived,
+  eventsLeftOut,
+  offersRefused,
+  publishFailures,
+  queueEvents,
+  queueBytes,
+  bookBufferEvents,
+  bookBufferRestarts,
+  bookSnapshotRequests,
+  bookSnapshotFailures,
+  backfillTrades,
+  backfillFailures,
+  deadLetters,
+  deadLettersUntold,
+}
+
+function carryOne(market: Market, stats: DispatcherStats): void {
+  for (const [name, instruments] of Object.entries(stats.events)) {
+    for (const [instrument, types] of Object.entries(instruments)) {
+      for (const [type, count] of Object.entries(types)) events.inc({ market: name, instrument, type }, count)
+    }
+  }
+  for (const [reason, count] of Object.entries(stats.refusedByReason)) offersRefused.inc({ market, reason }, count)
+  for (const [reason, count] of Object.entries(stats.deadLettersByReason)) deadLetters.inc({ reason }, count)
+  const { duplicates, stale, filtered, ignored } = stats
+  for (const [reason, count] of Object.entries({ duplicate: duplicates, stale, filtered, ignored })) {
+    eventsLeftOut.inc({ market, reason }, count)
+  }
+  eventsReceived.inc({ market }, stats.received)
+  publishFailures.inc({ market }, stats.publishFailures)
+  queueEvents.set({ market }, stats.queueEvents)
+  queueBytes.set({ market }, stats.queueBytes)
+  bookBufferEvents.set({ market }, stats.bookBufferEvents)
+  bookBufferRestarts.inc({ market }, stats.bookBufferRestarts)
+  bookSnapshotRequests.inc({ market }, stats.snapshotRequests)
+  bookSnapshotFailures.inc({ market }, stats.snapshotFailures)
+  backfillTrades.inc({ market }, stats.backfillTrades)
+  backfillFailures.inc({ market }, stats.backfillFailures)
+  deadLettersUntold.inc({ market }, stats.deadLettersUntold)
+}
