@@ -46,7 +46,7 @@ export class VenueConnection {
 
   /** Adds one text frame to the burst under way; `flush` sends it. */
   push(text: string): void {
-    if (!this.#open) return
+    if (!this.live) return
     this.framesSent++
     const bytes = Buffer.byteLength(text)
     const header = bytes < 126 ? 2 : bytes < 65_536 ? 4 : 10
@@ -78,13 +78,13 @@ export class VenueConnection {
   flush(): void {
     if (this.#end === this.#start) return
     // After a close frame nothing may follow.
-    if (this.#open) this.#socket.write(this.#slab.subarray(this.#start, this.#end))
+    if (this.live) this.#socket.write(this.#slab.subarray(this.#start, this.#end))
     this.#start = this.#end
   }
 
   /** A reply or a notice, outside the counted data. */
   reply(text: string): void {
-    if (!this.#open) return
+    if (!this.live) return
     this.flush()
     this.#ws.send(text)
   }
@@ -103,7 +103,7 @@ export class VenueConnection {
 
   ping(nowMs: number): void {
     this.#lastPingMs = nowMs
-    if (!this.#open) return
+    if (!this.live) return
     const payload = `${Math.trunc(nowMs)}.${this.#pingNumber++}`
     this.#pings.set(payload, nowMs)
     this.#ws.ping(payload)
@@ -117,7 +117,7 @@ export class VenueConnection {
   }
 
   answerPing(payload: Buffer): void {
-    if (this.#open) this.#ws.pong(payload)
+    if (this.live) this.#ws.pong(payload)
   }
 
   /** How long the oldest unanswered ping has been out. */
@@ -127,7 +127,7 @@ export class VenueConnection {
   }
 
   close(code: number, reason: string): void {
-    if (!this.#open) return
+    if (!this.live) return
     this.flush()
     this.#ws.close(code, reason)
   }
@@ -182,7 +182,8 @@ export class VenueConnection {
     }
   }
 
-  get #open(): boolean {
+  /** Whether it still takes part: neither closing nor frozen. */
+  get live(): boolean {
     return this.#ws.readyState === 1 && !this.halfOpen
   }
 }

@@ -261,7 +261,7 @@ export class VenueStreams {
     const nowMs = this.#clock.monotonicMs()
     const { pongTimeoutMs, lifetimeMs, pingIntervalMs } = this.rules
     for (const connection of this.connections) {
-      if (connection.halfOpen) continue
+      if (!connection.live) continue
       if (connection.pongOverdueMs(nowMs) >= pongTimeoutMs) {
         this.violations.pong++
         connection.terminate()

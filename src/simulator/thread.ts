@@ -12,7 +12,12 @@ interface ThreadData {
 }
 
 type Told =
-  | { readonly type: 'listening'; readonly ws: string; readonly rest: string; readonly streams: ReadonlySet<string> | null }
+  | {
+      readonly type: 'listening'
+      readonly ws: string
+      readonly rest: string
+      readonly streams: ReadonlySet<string> | null
+    }
   | { readonly type: 'done' }
   | { readonly type: 'failed'; readonly usage: boolean; readonly message: string }
   | { readonly type: 'state'; readonly id: number; readonly state: Record<string, unknown> }
