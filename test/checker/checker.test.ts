@@ -1,0 +1,78 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { checkStreams } from '../../src/checker/checker.ts'
+import { correctRun, randomOf } from './correct-run.ts'
+import { mutations } from './mutations.ts'
+
+describe('the checker on a correct run', () => {
+  for (const seed of [1, 2, 3])
+    it(`finds nothing wrong, whole or within the window, with seed ${seed}`, async () => {
+      for (const whole of [true, false]) {
+        const run = correctRun(seed)
+        const result = await checkStreams(run, run.ledger, { whole })
+        expect(result.examples).to.deep.equal([])
+        expect(result).to.include({ ok: true, channels: 5 })
+        expect(result.notes.gaps).to.equal(7)
+        expect(result.notes.booksCompared).to.be.greaterThan(60)
+      }
+    })
+})
+
+describe('the checker on a spoilt run', () => {
+  for (const mutation of mutations)
+    it(`finds that ${mutation.name}`, async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.nat(), async (seed) => {
+          const run = correctRun(seed)
+          mutation.spoil(run, randomOf(seed + 1))
+          const result = await checkStreams(run, run.ledger, { whole: true })
+          const found = mutation.finds.filter((kind) => result.wrong[kind] !== undefined)
+          if (found.length === 0) throw new Error(`expected one of ${mutation.finds}, found ${JSON.stringify(result)}`)
+          expect(result.ok).to.equal(false)
+          expect(result.examples.map(({ kind }) => kind)).to.include(found[0])
+        }),
+        { numRuns: 8 },
+      )
+    })
+})
+
+describe('the window of the checker', () => {
+  it('leaves out what came before the first and after the last entry, unless the whole ledger is asked for', async () => {
+    const run = correctRun(7)
+    for (const channel of ['TRADE', 'QUOTE', 'TICKER', 'KLINE']) {
+      run.of(channel).splice(0, 3)
+      run.of(channel).splice(-3)
+      run.renumber(channel)
+    }
+    run.of('ORDERBOOK').splice(-3)
+    const result = await checkStreams(run, run.ledger)
+    expect(result.examples).to.deep.equal([])
+    expect(result.notes.outsideWindow).to.be.greaterThan(20)
+    const whole = await checkStreams(run, run.ledger, { whole: true })
+    expect(whole.wrong.lost).to.be.greaterThan(20)
+  })
+
+  it('is closed to a stream that retention has cut, and says how much was cut', async () => {
+    const run = correctRun(8)
+    run.of('QUOTE').splice(0, 10)
+    const result = await checkStreams(run, run.ledger)
+    expect(result).to.include({ ok: true })
+    expect(result.notes.trimmed).to.equal(10)
+  })
+
+  it('knows nothing of a ledger of other instruments', async () => {
+    const run = correctRun(9)
+    const other = run.ledger.map((line) => line.replaceAll('BTCUSDT', 'ETHUSDT'))
+    const result = await checkStreams(run, other)
+    expect(result.ok).to.equal(false)
+    expect(result.notes.absent).to.equal(other.length)
+  })
+
+  it('reads a ledger line by line and passes over what holds no event', async () => {
+    const run = correctRun(10)
+    const fault = JSON.stringify({ ts: 1, conn: 'faults', kind: 'fault', url: '', msg: '' })
+    const result = await checkStreams(run, ['', 'no json', fault, ...run.ledger], { whole: true })
+    expect(result.ok).to.equal(true)
+    expect(result.notes).to.include({ faults: 1, skipped: 2 })
+  })
+})
