@@ -219,7 +219,8 @@ export class Connections implements LineOwner, RepairOwner {
   #setRenewal(slot: Slot): void {
     const { renewMarginShareMin: min, renewMarginShareMax: max } = this.#options
     const margin = min + this.#random() * (max - min)
-    slot.renewAtMs = this.#clock.monotonicMs() + this.#protocol.limits.lifetimeMs * (1 - margin)
+    const lifetimeMs = this.#options.lifetimeMs ?? this.#protocol.limits.lifetimeMs
+    slot.renewAtMs = this.#clock.monotonicMs() + lifetimeMs * (1 - margin)
   }
 
   #promote(slot: Slot): void {

@@ -11,15 +11,16 @@ export function carrierOn(topic: Topic, line: Line | null): Carrier | null {
 }
 
 /**
- * Whether what `lost` carried of a topic came by another line all the time: the other subscription was acknowledged
- * while `lost` still delivered. A line that the venue or a planned change closed delivered until its end; one found
- * half-open, only until its last frame.
+ * Whether what `lost` carried of a topic came by another line all the time, since the interruption told last: either the
+ * other subscription was acknowledged while `lost` still delivered, or all the data since then is the other's. A line
+ * that the venue or a planned change closed delivered until its end; one found half-open, only until its last frame.
  */
 export function coveredWithout(topic: Topic, lost: Line, end: LineEnd): boolean {
-  const deliveredUntilMs = end === 'disconnect' || end === 'retired' ? Number.POSITIVE_INFINITY : lost.lastFrameMs
+  const deliveredUntilMs = end === 'disconnect' || end === 'retired' ? Number.POSITIVE_INFINITY : lost.lastReceivedMs
+  const lostGaveNothing = (carrierOn(topic, lost)?.lastSeenMs ?? 0) === 0
   for (const carrier of topic.carriers) {
-    if (carrier.line === lost || carrier.line.state !== 'open') continue
-    if (carrier.phase === 'acked' && carrier.ackedMs <= deliveredUntilMs) return true
+    if (carrier.line === lost || carrier.line.state !== 'open' || carrier.phase !== 'acked') continue
+    if (carrier.ackedMs <= deliveredUntilMs || (lostGaveNothing && carrier.lastSeenMs > 0)) return true
   }
   return false
 }

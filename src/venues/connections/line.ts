@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import type { Clock } from '../../lib/clock.ts'
 import type { StreamProtocol, VenueSink } from '../venue.ts'
@@ -81,8 +82,8 @@ export class Line {
   state: 'connecting' | 'open' | 'closed' = 'connecting'
   /** Monotonic; 0: not yet open. */
   openedMs = 0
-  /** Any frame, pings too. */
-  lastFrameMs: number
+  /** Bytes of any kind: of a frame that takes long to arrive, too. Known to a sweep's length and never too late. */
+  lastReceivedMs: number
   /** 0: no event yet. */
   lastEventMs = 0
 
@@ -94,6 +95,9 @@ export class Line {
   readonly #unsubscribeTries = new Map<string, number>()
   #socket: WebSocket | null = null
   #nextId = 1
+  #transport: Socket | null = null
+  #bytesRead = 0
+  #checkedMs = 0
   #probedMs = 0
   #pongDue: Buffer | null = null
   #socketGone: Promise<void> = Promise.resolve()
@@ -102,7 +106,7 @@ export class Line {
     this.slotId = slotId
     this.generation = generation
     this.#parts = parts
-    this.lastFrameMs = parts.clock.monotonicMs()
+    this.lastReceivedMs = parts.clock.monotonicMs()
     this.#outbound = new SlidingWindow(
       parts.protocol.limits.inboundMessagesPerSecondMax,
       parts.options.outboundWindowMs,
@@ -128,6 +132,9 @@ export class Line {
     }
     this.#socket = socket
     this.#socketGone = new Promise((resolve) => socket.once('close', () => resolve()))
+    socket.on('upgrade', (response) => {
+      this.#transport = response.socket
+    })
     socket.on('open', () => this.#onOpen())
     socket.on('message', (data, isBinary) => this.#onMessage(data as Buffer, isBinary))
     socket.on('ping', (payload) => this.#onPing(payload))
@@ -221,16 +228,22 @@ export class Line {
       this.end('reply-timeout', `expected a reply within ${options.replyTimeoutMs} ms, found none`)
       return
     }
-    const silentMs = nowMs - Math.max(this.lastFrameMs, tick.rebaseMs)
+    const bytesRead = this.#transport?.bytesRead ?? 0
+    if (bytesRead !== this.#bytesRead) {
+      this.#bytesRead = bytesRead
+      this.lastReceivedMs = Math.max(this.lastReceivedMs, this.#checkedMs)
+    }
+    this.#checkedMs = nowMs
+    const silentMs = nowMs - Math.max(this.lastReceivedMs, tick.rebaseMs)
     const probedFor = this.#probedMs === 0 ? 0 : nowMs - Math.max(this.#probedMs, tick.rebaseMs)
     if (
       silentMs > options.transportSilenceFactor * protocol.limits.pingIntervalMs ||
       probedFor > options.probeTimeoutMs
     ) {
-      this.end('half-open', `no frame of any kind for ${Math.round(silentMs)} ms`)
+      this.end('half-open', `not a byte for ${Math.round(silentMs)} ms`)
       return
     }
-    if (this.#probedMs > 0 && this.lastFrameMs >= this.#probedMs) this.#probedMs = 0
+    if (this.#probedMs > 0 && this.lastReceivedMs >= this.#probedMs) this.#probedMs = 0
     if (
       this.#probedMs === 0 &&
       silentMs > options.probeAfterMs &&
@@ -270,7 +283,8 @@ export class Line {
     if (this.state !== 'connecting') return
     this.state = 'open'
     this.openedMs = this.#parts.clock.monotonicMs()
-    this.lastFrameMs = this.openedMs
+    this.lastReceivedMs = this.openedMs
+    this.#checkedMs = this.openedMs
     this.#parts.owner.lineOpened(this)
     this.flush()
   }
@@ -279,7 +293,6 @@ export class Line {
   #onMessage(data: Buffer, isBinary: boolean): void {
     if (this.state !== 'open') return
     const { protocol, sink, counts, owner, clock, tick } = this.#parts
-    this.lastFrameMs = tick.nowMs
     counts.frames += 1
     counts.bytes += data.length
     const receivedTimeUs = clock.nowUs()
@@ -374,7 +387,6 @@ export class Line {
 
   #onPing(payload: Buffer): void {
     if (this.state !== 'open') return
-    this.lastFrameMs = this.#parts.tick.nowMs
     // Only the newest ping needs its pong; one that does not fit the bound goes out with the next sweep.
     this.#pongDue = payload
     if (this.#outbound.take(this.#parts.clock.monotonicMs())) this.#pong(payload)
@@ -388,7 +400,6 @@ export class Line {
 
   #onPong(): void {
     this.#probedMs = 0
-    this.lastFrameMs = this.#parts.tick.nowMs
   }
 
   #send(text: string): void {

@@ -25,9 +25,9 @@ export interface ConnectionsOptions {
   readonly sweepMs: number
   /** A sweep this late means that the process stood still: silence is counted from now on, not from before. */
   readonly sweepLateMs: number
-  /** No frame of any kind for this many ping intervals of the venue: half-open. */
+  /** Not a byte for this many ping intervals of the venue: half-open. */
   readonly transportSilenceFactor: number
-  /** No frame for this long: we ping, so that a half-open line is found before the venue's next ping is missed. */
+  /** Not a byte for this long: we ping, so that a half-open line is found before the venue's next ping is missed. */
   readonly probeAfterMs: number
   readonly probeTimeoutMs: number
   /** No topic is stale before it was silent for this long. */
@@ -59,6 +59,8 @@ export interface ConnectionsOptions {
   readonly overlapMs: number
   /** The old line stays this much longer than needed, for what it still has under way. */
   readonly lingerMs: number
+  /** Life of a connection; null takes the venue's (shorten it to see renewals, or when the venue has). */
+  readonly lifetimeMs: number | null
   /** A line is renewed at a random point this share of its lifetime before the end. */
   readonly renewMarginShareMin: number
   readonly renewMarginShareMax: number
@@ -105,6 +107,7 @@ export const defaultConnectionsOptions: ConnectionsOptions = Object.freeze({
   errorRetryMsMax: 60_000,
   overlapMs: 30_000,
   lingerMs: 1_000,
+  lifetimeMs: null,
   renewMarginShareMin: 0.02,
   renewMarginShareMax: 0.15,
   renewalsConcurrentMax: 2,

@@ -12,6 +12,7 @@ export interface Client {
   readonly received: { method: string; params: string[]; id: number; atMs: number }[]
   readonly pongs: string[]
   pings: number
+  frozen: boolean
 }
 
 /** What the venue does wrong, on purpose; all off at first. */
@@ -73,7 +74,7 @@ export class FakeVenue {
 
   /** Connections that are open now. */
   get open(): Client[] {
-    return this.clients.filter((client) => client.socket.readyState === client.socket.OPEN)
+    return this.clients.filter((client) => client.socket.readyState === client.socket.OPEN && !client.frozen)
   }
 
   /** Sends the next numbered frame of a topic to everyone who is subscribed and is not to be kept in silence. */
@@ -95,6 +96,12 @@ export class FakeVenue {
     this.#feeding = setInterval(() => {
       for (const topic of topics) this.feed(topic)
     }, periodMs)
+  }
+
+  /** From now on this connection neither reads nor writes, and nobody is told. */
+  freeze(client: Client): void {
+    client.socket.pause()
+    client.frozen = true
   }
 
   shutdown(client: Client): void {
@@ -125,7 +132,7 @@ export class FakeVenue {
   }
 
   #onConnection(socket: WebSocket): void {
-    const client: Client = { socket, topics: new Set(), received: [], pongs: [], pings: 0 }
+    const client: Client = { socket, topics: new Set(), received: [], pongs: [], pings: 0, frozen: false }
     this.clients.push(client)
     this.#subscribed.set(client, new Map())
     socket.on('error', () => {})

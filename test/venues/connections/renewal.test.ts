@@ -27,14 +27,13 @@ describe('renewal of connections', () => {
   })
 
   it('comes by itself before the lifetime is over, one after the other', async () => {
-    const limits = { lifetimeMs: 600 }
-    const options = {
+    const { connections, sink, acked } = start({
       topicsPerConnection: 1,
+      lifetimeMs: 600,
       renewMarginShareMin: 0.3,
       renewMarginShareMax: 0.6,
       renewalsConcurrentMax: 1,
-    }
-    const { connections, sink, acked } = start(options, limits)
+    })
     const topics = ['aaa@trade', 'bbb@trade', 'ccc@trade']
     connections.setTopics(new Set(topics))
     await until(() => acked.length === 3)

@@ -114,4 +114,45 @@ describe('topics acknowledged and silent', () => {
     expect(sink.interruptions.flatMap(({ topics: lost }) => lost)).to.have.members(['a@trade', 'b@trade', 'c@trade'])
     expect(sink.missing('d@trade')).to.deep.equal([])
   })
+
+  it('are handed over before the connection they leave is renewed', async () => {
+    const { connections, sink, logs } = start({ overlapMs: 400 })
+    connections.setTopics(new Set(topics))
+    venue.feedEvery(5, topics)
+    await until(() => topics.every((topic) => sink.count(topic) > 50))
+    venue.faults.silentBelow = 1
+    venue.faults.silent.add('aaa@depth')
+    await until(() => logs.some((line) => line.startsWith('moving an instrument')))
+    const [old] = venue.clients
+    if (old) venue.shutdown(old)
+    await until(() => venue.open.length === 2 && old !== undefined && !venue.open.includes(old))
+    expect(sink.untold()).to.deep.equal([])
+    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@depth'], cause: 'lost' }])
+  })
+
+  it('are told once when their connection turns out to be half-open', async () => {
+    const { connections, sink, acked } = start({
+      topicsPerConnection: 4,
+      staleTopicsReconnectMin: 2,
+      probeAfterMs: 600,
+    })
+    const both = [...topics, 'ccc@trade', 'ddd@trade']
+    connections.setTopics(new Set(both))
+    await until(() => acked.length === both.length)
+    venue.feedEvery(5, both)
+    await until(() => both.every((topic) => sink.count(topic) > 50))
+    const victim = venue.open.find((client) => client.topics.has('aaa@trade'))
+    if (victim) venue.freeze(victim)
+    await until(
+      () =>
+        victim !== undefined &&
+        venue.open.length === 2 &&
+        !connections.status().connections.some(({ role }) => role === 'successor'),
+    )
+    const count = sink.count('aaa@trade')
+    await until(() => sink.count('aaa@trade') > count)
+    expect(sink.untold()).to.deep.equal([])
+    const told = sink.interruptions.flatMap(({ topics: lost }) => lost)
+    expect(told.length).to.equal(new Set(told).size)
+  })
 })

@@ -7,7 +7,7 @@ import type { ConnectionLimits, Frame, StreamProtocol, VenueEvent, VenueSink } f
 import { FakeVenue } from './fake-venue.ts'
 
 /** Speaks the fake venue's words. `n` of a frame becomes the update id of a quote, whatever the topic is called. */
-export function fakeProtocol(venue: FakeVenue, limits: Partial<ConnectionLimits> = {}): StreamProtocol {
+export function fakeProtocol(venue: { readonly url: string }, limits: Partial<ConnectionLimits> = {}): StreamProtocol {
   return {
     market: asMarket('FAKE-SPOT'),
     limits: {
@@ -125,6 +125,7 @@ export class RecordingSink implements VenueSink {
 /** Short times, so that a test waits for conditions and not for seconds. */
 export const quickOptions: Partial<ConnectionsOptions> = {
   sweepMs: 10,
+  sweepLateMs: 60,
   reconnectBaseMs: 20,
   reconnectMsMax: 100,
   replyTimeoutMs: 200,

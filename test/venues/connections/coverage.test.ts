@@ -1,0 +1,140 @@
+import { expect } from 'chai'
+import { ManualClock } from '../../../src/lib/clock.ts'
+import { coveredWithout, handedOver } from '../../../src/venues/connections/coverage.ts'
+import { Line, type LineEnd, type LineOwner } from '../../../src/venues/connections/line.ts'
+import { defaultConnectionsOptions as options } from '../../../src/venues/connections/options.ts'
+import { Carrier, Topic } from '../../../src/venues/connections/topic.ts'
+import { fakeProtocol, RecordingSink } from './support.ts'
+
+describe('coverage', () => {
+  const owner: LineOwner = {
+    lineOpened: () => {},
+    lineEnded: () => {},
+    lineShutdown: () => {},
+    topicAcked: () => {},
+    topicFlowed: () => {},
+    topicRefused: () => {},
+    topicsUnsubscribed: () => {},
+    unsubscribeRefused: () => {},
+    sinkSaturated: () => {},
+    connectsRefused: () => {},
+  }
+
+  function openLine(generation: number, lastReceivedMs: number): Line {
+    const line = new Line(1, generation, {
+      protocol: fakeProtocol({ url: 'ws://127.0.0.1:1' }),
+      sink: new RecordingSink(),
+      clock: new ManualClock(),
+      options,
+      owner,
+      tick: { nowMs: 0, rebaseMs: 0 },
+      counts: { frames: 0, bytes: 0, messagesSent: 0, strayEvents: 0, repliesUnmatched: 0 },
+    })
+    line.state = 'open'
+    line.lastReceivedMs = lastReceivedMs
+    return line
+  }
+
+  function carry(topic: Topic, line: Line, ackedMs: number, lastSeenMs: number): void {
+    const carrier = new Carrier(topic, line)
+    carrier.phase = ackedMs > 0 ? 'acked' : 'sent'
+    carrier.ackedMs = ackedMs
+    carrier.lastSeenMs = lastSeenMs
+    topic.carriers.push(carrier)
+  }
+
+  const lossCases: {
+    name: string
+    end: LineEnd
+    lost: { lastReceivedMs: number; lastSeenMs: number }
+    other: { ackedMs: number; lastSeenMs: number } | null
+    covered: boolean
+  }[] = [
+    {
+      name: 'no other line',
+      end: 'disconnect',
+      lost: { lastReceivedMs: 100, lastSeenMs: 100 },
+      other: null,
+      covered: false,
+    },
+    {
+      name: 'the other acknowledged before a close',
+      end: 'disconnect',
+      lost: { lastReceivedMs: 100, lastSeenMs: 100 },
+      other: { ackedMs: 150, lastSeenMs: 0 },
+      covered: true,
+    },
+    {
+      name: 'the other not acknowledged yet',
+      end: 'disconnect',
+      lost: { lastReceivedMs: 100, lastSeenMs: 100 },
+      other: { ackedMs: 0, lastSeenMs: 0 },
+      covered: false,
+    },
+    {
+      name: 'the other acknowledged only after a half-open line had delivered its last',
+      end: 'half-open',
+      lost: { lastReceivedMs: 100, lastSeenMs: 100 },
+      other: { ackedMs: 150, lastSeenMs: 200 },
+      covered: false,
+    },
+    {
+      name: 'the other acknowledged while a half-open line still delivered',
+      end: 'half-open',
+      lost: { lastReceivedMs: 100, lastSeenMs: 100 },
+      other: { ackedMs: 90, lastSeenMs: 0 },
+      covered: true,
+    },
+    {
+      name: 'an interruption told before, and all data since then by the other',
+      end: 'half-open',
+      lost: { lastReceivedMs: 100, lastSeenMs: 0 },
+      other: { ackedMs: 150, lastSeenMs: 200 },
+      covered: true,
+    },
+  ]
+  for (const { name, end, lost, other, covered } of lossCases) {
+    it(`of a lost line, ${name}: ${covered ? 'covered' : 'interrupted'}`, () => {
+      const topic = new Topic('aaa@trade', 'aaa', 0)
+      const line = openLine(1, lost.lastReceivedMs)
+      carry(topic, line, 10, lost.lastSeenMs)
+      if (other) carry(topic, openLine(2, 200), other.ackedMs, other.lastSeenMs)
+      expect(coveredWithout(topic, line, end)).to.equal(covered)
+    })
+  }
+
+  it('by a line that is itself gone does not count', () => {
+    const topic = new Topic('aaa@trade', 'aaa', 0)
+    const line = openLine(1, 100)
+    const other = openLine(2, 100)
+    carry(topic, line, 10, 100)
+    carry(topic, other, 20, 100)
+    other.state = 'closed'
+    expect(coveredWithout(topic, line, 'disconnect')).to.equal(false)
+  })
+
+  const NOW_MS = 100_000
+  const handoverCases: { name: string; old: [number, number]; next: [number, number]; done: boolean }[] = [
+    { name: 'data on both', old: [10, 50], next: [60, 70], done: true },
+    { name: 'no acknowledgement on the new one', old: [10, 50], next: [0, 0], done: false },
+    { name: 'no data on the new one, acknowledged just now', old: [10, 50], next: [NOW_MS - 10, 0], done: false },
+    {
+      name: 'no data on the new one for the whole overlap',
+      old: [10, 50],
+      next: [NOW_MS - options.overlapMs, 0],
+      done: true,
+    },
+    { name: 'no data on either', old: [10, 0], next: [NOW_MS - 10, 0], done: true },
+    { name: 'nothing acknowledged on the old one', old: [0, 0], next: [0, 0], done: true },
+  ]
+  for (const { name, old, next, done } of handoverCases) {
+    it(`in a planned change, ${name}: ${done ? 'handed over' : 'waits'}`, () => {
+      const topic = new Topic('aaa@trade', 'aaa', 0)
+      const previous = openLine(1, NOW_MS)
+      const successor = openLine(2, NOW_MS)
+      carry(topic, previous, ...old)
+      carry(topic, successor, ...next)
+      expect(handedOver(topic, previous, successor, NOW_MS, options)).to.equal(done)
+    })
+  }
+})
