@@ -1,6 +1,6 @@
 import { pino } from 'pino'
-import { hidePasswords, hideSecrets } from '../lib/secrets.ts'
 import type { Clock } from '../lib/clock.ts'
+import { hidePasswords, hideSecrets } from '../lib/secrets.ts'
 import { metrics } from './metrics.ts'
 
 export type LogFields = Readonly<Record<string, unknown>>
