@@ -9,6 +9,8 @@ export interface CaptureIndex {
   /** Upper case, in the order in which they were seen. */
   readonly symbols: ReadonlySet<string>
   readonly frames: number
+  /** Received texts of Binance connections that belong to no stream: replies, and what cannot be read. */
+  readonly others: number
   /** Recorded REST answers in file order, `exchangeInfo` excepted. */
   readonly answers: readonly { readonly path: string; readonly symbol: string }[]
   /** The first recorded `exchangeInfo`; null where there is none. */
@@ -24,13 +26,17 @@ export async function indexCapture(file: string): Promise<CaptureIndex> {
   const urls = new FrameUrls()
   let exchangeInfo: string | null = null
   let frames = 0
+  let others = 0
   for await (const records of readCapture(file)) {
     for (const record of records) {
       if (record.kind === 'ws') {
         const named = urls.streams(record.url)
         if (named === null) continue
         const stream = streamOfFrame(record.msg, named)
-        if (stream === null) continue
+        if (stream === null) {
+          others++
+          continue
+        }
         streams.add(stream)
         frames++
       } else if (record.kind === 'http') {
@@ -50,7 +56,7 @@ export async function indexCapture(file: string): Promise<CaptureIndex> {
     const symbol = symbolOfStream(stream)
     if (symbol !== null) symbols.add(symbol)
   }
-  return { streams, symbols, frames, answers, exchangeInfo }
+  return { streams, symbols, frames, others, answers, exchangeInfo }
 }
 
 const URLS_MAX = 10_000

@@ -31,11 +31,15 @@ export class ReplayedExchangeInfo {
   readonly #info: ExchangeInfo
   readonly #body: string
   readonly requestWeightMax: number
+  /** Symbols of no known quote, which it therefore cannot list. */
+  readonly unlisted: readonly string[]
 
   constructor(recorded: string | null, symbols: ReadonlySet<string>, nowMs: number) {
     this.#info = parseInfo(recorded) ?? madeInfo(nowMs)
     const known = new Set(this.#info.symbols.map((entry) => entry.symbol))
-    const missing = [...symbols].filter((symbol) => !known.has(symbol) && splitSymbol(symbol) !== null)
+    const lacking = [...symbols].filter((symbol) => !known.has(symbol))
+    const missing = lacking.filter((symbol) => splitSymbol(symbol) !== null)
+    this.unlisted = lacking.filter((symbol) => splitSymbol(symbol) === null)
     for (const symbol of missing) this.#info.symbols.push(madeSymbol(symbol))
     this.#body = recorded !== null && missing.length === 0 && known.size > 0 ? recorded : JSON.stringify(this.#info)
     this.requestWeightMax = weightMaxOf(this.#info)

@@ -210,7 +210,13 @@ export class CaptureReplay implements MarketSource {
     if (path.endsWith('lines')) {
       return ok(JSON.stringify(this.#bars.select(symbol, query.get('interval') ?? '', startMs, endMs, limit)))
     }
-    if (path.endsWith('/aggTrades')) return ok(aggregateRows(this.#aggTrades.select(symbol, fromId, limit)))
+    if (path.endsWith('/aggTrades')) {
+      const timed = fromId === null && (query.has('startTime') || query.has('endTime'))
+      const chosen = timed
+        ? this.#aggTrades.selectTimes(symbol, startMs, endMs, limit)
+        : this.#aggTrades.select(symbol, fromId, limit)
+      return ok(aggregateRows(chosen))
+    }
     const from = path.endsWith('/trades') ? null : fromId
     return ok(tradeRows(this.#trades.select(symbol, from, limit)))
   }
@@ -222,6 +228,8 @@ export class CaptureReplay implements MarketSource {
       speed: this.#speed,
       stage: this.#stage,
       frames: this.#index.frames,
+      others: this.#index.others,
+      unlisted: this.#exchangeInfo.unlisted,
       emitted: this.#emitted,
       holding: this.#holding,
       answers: this.#answers.state(),

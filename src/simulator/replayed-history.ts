@@ -59,6 +59,17 @@ export class ReplayedTrades {
     return tape.texts.slice(from, from + limit)
   }
 
+  /** Payloads whose `T` lies in the closed range of milliseconds; ascending, at most `limit`. */
+  selectTimes(symbol: string, startMs: number, endMs: number, limit: number): readonly string[] {
+    const chosen: string[] = []
+    for (const text of this.#tapes.get(symbol)?.texts ?? []) {
+      const at = text.indexOf('"T":')
+      const timeMs = at === -1 ? Number.NaN : Number.parseInt(text.slice(at + 4, at + 24).trimStart(), 10)
+      if (timeMs >= startMs && timeMs <= endMs && chosen.push(text) === limit) break
+    }
+    return chosen
+  }
+
   #trimLongest(): void {
     let longest: Tape | undefined
     for (const tape of this.#tapes.values()) if (!longest || tape.ids.length > longest.ids.length) longest = tape

@@ -234,6 +234,8 @@ describe('the replay of a capture', () => {
     expect(await rows('aggTrades?symbol=ABTC&fromId=5')).to.deep.equal([
       { a: 5, p: '1.0', q: '2.0', f: 10, l: 12, T: 9, m: true, M: true },
     ])
+    expect((await rows('aggTrades?symbol=ABTC&startTime=9&endTime=9')).length).to.equal(1)
+    expect(await rows('aggTrades?symbol=ABTC&startTime=10')).to.deep.equal([])
     expect(await rows('klines?symbol=ABTC&interval=1m')).to.deep.equal([
       [60_000, '1', '2', '1', '2', '3', 119_999, '4', 2, '5', '6', '0'],
     ])
