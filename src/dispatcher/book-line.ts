@@ -87,7 +87,8 @@ export class BookLine implements Line {
     if (this.#snapshot !== null && (this.#state !== 'joined' || this.#snapshotDue(this.#snapshot, nowMs))) return true
     const head = this.#above.peek()
     if (head === undefined) return false
-    return judgeDelta(this.#have, head) !== 'gap' || (this.#state !== 'unjoined' && this.#overdue(head, nowMs))
+    if (this.#state !== 'unjoined') return judgeDelta(this.#have, head) !== 'gap' || this.#overdue(head, nowMs)
+    return this.#have >= 0 && judgeDelta(this.#have, head) !== 'gap'
   }
 
   wakeMs(): number {
@@ -117,10 +118,11 @@ export class BookLine implements Line {
     }
   }
 
-  settle(outcome: ChannelOutcome | null, nowMs: number): void {
+  settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void {
     const offers = this.#flying
     this.#flying = []
     const before = this.#state
+    const { unproven } = this
     let next = 0
     if (outcome !== null) {
       this.#epoch = outcome.epoch
@@ -132,14 +134,14 @@ export class BookLine implements Line {
         for (; next < told.index; next++) this.#appended(offers[next])
         const offer = offers[told.index]
         next = told.index + 1
-        if (offer !== undefined) this.#exception(offer, told, nowMs)
+        if (offer !== undefined) this.#exception(offer, told, nowMs, retried)
       }
     } else {
       this.#enter('joined')
     }
     for (; next < offers.length; next++) this.#appended(offers[next])
     if (this.#state === 'joined') {
-      if (before !== 'joined') this.#shared.watch.joined(this.key)
+      if (before !== 'joined' || (unproven && !this.unproven)) this.#shared.watch.joined(this.key)
       this.#dropPassedSnapshot()
     } else if (this.#state === 'unjoined' && this.#snapshot === null) {
       this.#shared.watch.snapshotWanted(this.key, false)
@@ -245,9 +247,13 @@ export class BookLine implements Line {
     this.#shared.watch.appended(offer)
   }
 
-  #exception(offer: LineOffer, told: OfferOutcome, nowMs: number): void {
+  #exception(offer: LineOffer, told: OfferOutcome, nowMs: number, retried: boolean): void {
     switch (told.verdict) {
       case 'duplicate':
+        if (retried) {
+          this.#appended(offer)
+          return
+        }
         this.#shared.queue.leave(offer)
         this.counts.duplicates++
         if (offer.high >= this.#have) this.#proven(offer)
@@ -283,6 +289,8 @@ export class BookLine implements Line {
     const reason = told.reason ?? 'error'
     this.counts.refusedByReason[reason] = (this.counts.refusedByReason[reason] ?? 0) + 1
     if (reason === 'unjoined' && offer.kind === 'DELTA') {
+      // Declared, and refused because a try whose answer got lost had told the gap.
+      if (offer.declare !== '') this.#gapped = true
       offer.declare = ''
       // It would continue what the stream has, and was refused all the same: after a reset ids count for nothing, and
       // offering it again and again would change nothing.
@@ -320,10 +328,11 @@ export class BookLine implements Line {
   #buffer(delta: LineOffer, nowMs: number): void {
     const { bookBufferEventsMax, bookBuffersEventsMax } = this.#shared.limits
     if (this.#above.length >= bookBufferEventsMax || this.#shared.bookBuffers.events > bookBuffersEventsMax) {
-      // The snapshot to come is younger than what is thrown away here, so nothing is lost by beginning anew.
-      this.#shared.bookBuffers.events -= this.#above.length
-      this.#shared.bookBuffers.bytes -= this.#above.bytes
-      this.#above.clear()
+      // The snapshot to come is younger than the older half, so nothing is lost by throwing that away.
+      for (let count = Math.ceil(this.#above.length / 2); count > 0; count--) {
+        const oldest = this.#above.shift()
+        if (oldest !== undefined) this.#shared.bookBuffers.leave(oldest)
+      }
       this.counts.bufferRestarts++
     }
     if (delta.heldSinceMs === 0) delta.heldSinceMs = nowMs

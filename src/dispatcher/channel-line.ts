@@ -125,7 +125,7 @@ export class ChannelLine implements Line {
     }
   }
 
-  settle(outcome: ChannelOutcome | null, nowMs: number): void {
+  settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void {
     const offers = this.#flying
     this.#flying = []
     let next = 0
@@ -134,7 +134,7 @@ export class ChannelLine implements Line {
       for (; next < told.index; next++) have = this.#appended(offers[next], have)
       const offer = offers[told.index]
       next = told.index + 1
-      if (offer !== undefined) have = this.#exception(offer, told, have, nowMs)
+      if (offer !== undefined) have = this.#exception(offer, told, have, nowMs, retried)
     }
     for (; next < offers.length; next++) have = this.#appended(offers[next], have)
     if (outcome === null) {
@@ -156,7 +156,7 @@ export class ChannelLine implements Line {
     return this.#contiguous && offer.high > have ? offer.high : have
   }
 
-  #exception(offer: LineOffer, told: OfferOutcome, have: number, nowMs: number): number {
+  #exception(offer: LineOffer, told: OfferOutcome, have: number, nowMs: number, retried: boolean): number {
     switch (told.verdict) {
       case 'gap':
       case 'early':
@@ -164,6 +164,7 @@ export class ChannelLine implements Line {
         this.#hold(offer)
         return have
       case 'duplicate':
+        if (retried) return this.#appendedBefore(offer, have)
         this.#shared.queue.leave(offer)
         if (offer.kind !== 'GIVEUP') this.counts.duplicates++
         return have
@@ -182,6 +183,15 @@ export class ChannelLine implements Line {
         return have
       }
     }
+  }
+
+  /** The try whose answer got lost appended it; a hole that was to be declared with it was told then and is still to be filled. */
+  #appendedBefore(offer: LineOffer, have: number): number {
+    const told = offer.declare !== '' && (!this.#contiguous || offer.low > have + 1)
+    if (told) this.#tellGap(offer, have)
+    // Of the other channels nobody knows any more whether the script had a gap to tell.
+    if (told && this.#contiguous) this.counts.gaps++
+    return this.#appended(offer, have)
   }
 
   #tellGap(shown: LineOffer, have: number): void {

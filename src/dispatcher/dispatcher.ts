@@ -261,6 +261,19 @@ export class Dispatcher implements VenueSink {
     }
   }
 
+  /**
+   * Fills a hole that an earlier life told and left open in the ledger: `from`..`to` of the instrument's trade numbering,
+   * opened at `openedAtUs`. What does not belong to an open range any more is answered `duplicate` and harms nothing.
+   */
+  fillTradeGap(instrument: Instrument, from: number, to: number, openedAtUs: number): void {
+    for (const numbering of ['trade', 'aggTrade'] as const) {
+      const line = this.#lines.get(lineId(instrument, Channel.Trade, numbering))
+      if (line === undefined || to < from) continue
+      this.#backfill.trades({ key: line.key, numbering, from, to, shownTimeUs: openedAtUs })
+      return
+    }
+  }
+
   /** State of an instrument's book, null where none is routed. */
   bookQuality(instrument: Instrument): Quality | null {
     const line = this.#lines.get(lineId(instrument, Channel.OrderBook, ''))

@@ -92,7 +92,7 @@ export class Lane {
       if (batch !== null) {
         batches.push(batch)
         lines.push(line)
-      } else if (!line.ready(nowMs)) {
+      } else if (room.empty || !line.ready(nowMs)) {
         this.#sleep(line)
       } else {
         // It had no room in this call; it is first in the next one.
@@ -128,7 +128,7 @@ export class Lane {
     const nowMs = this.#options.clock.monotonicMs()
     for (let index = 0; index < call.lines.length; index++) {
       const line = call.lines[index] as Line
-      line.settle(result.channels[index] ?? null, nowMs)
+      line.settle(result.channels[index] ?? null, nowMs, call.attempt > 0)
       if (line.ready(nowMs)) this.markReady(line)
       else this.#sleep(line)
     }

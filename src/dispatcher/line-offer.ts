@@ -99,10 +99,4 @@ export class OfferQueue {
     this.bytes += bytesOf(offer)
     return true
   }
-
-  clear(): void {
-    this.#items = []
-    this.#head = 0
-    this.bytes = 0
-  }
 }

@@ -19,9 +19,9 @@ export interface LineLimits {
   readonly earlyToleranceMs: number
   /** At this many held events the oldest hole is declared at once, cause `overflow`. */
   readonly heldPerLineMax: number
-  /** At this many buffered deltas of an unjoined book the buffer is thrown away and begun anew. */
+  /** At this many buffered deltas of an unjoined book the older half of them is thrown away. */
   readonly bookBufferEventsMax: number
-  /** The same for all unjoined books together; the book that reaches it begins anew. */
+  /** The same for all unjoined books together; the book that reaches it halves its own. */
   readonly bookBuffersEventsMax: number
 }
 
@@ -53,7 +53,7 @@ export interface LineCounts {
   refusedByReason: Partial<Record<RefusalReason, number>>
   /** Deltas that a snapshot stood for, so they never entered. */
   stale: number
-  /** Times a buffer of an unjoined book was thrown away at its bound. */
+  /** Times the older half of an unjoined book's buffer was thrown away at its bound. */
   bufferRestarts: number
 }
 
@@ -113,8 +113,11 @@ export interface Line {
   wakeMs(): number
   /** The next offers in order, as many as there is room for (one always fits into an empty call); null when none. */
   take(room: CallRoom, nowMs: number): ChannelBatch | null
-  /** The script's answer to what `take` gave last. */
-  settle(outcome: ChannelOutcome | null, nowMs: number): void
+  /**
+   * The script's answer to what `take` gave last. `retried`: the same was offered before and the answer got lost, so what
+   * is a duplicate now was most likely appended by the first try, with all that came of it.
+   */
+  settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void
   /** The venue's line flowed and was interrupted; `part` is the interval of a KLINE line, else ''. */
   interrupted(part: string, cause: GapCause): void
 }

@@ -68,7 +68,7 @@ export const metrics = {
   }),
   bookBufferRestarts: new Counter({
     name: 'meltica_book_buffer_restarts_total',
-    help: 'Buffers of unjoined books begun anew at their bound',
+    help: "Times the older half of an unjoined book's buffer was thrown away at its bound",
     labelNames: ['market'] as const,
     registers,
   }),

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
+import { asInstrument } from '../../src/domain/instrument.ts'
 import { VenueConnectionError, VenueRateLimitError } from '../../src/venues/errors.ts'
 import { World } from './world.ts'
 
@@ -82,6 +83,37 @@ describe('the filling of trade gaps', () => {
     await world.dispatcher.whenIdle()
     expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
     expect(world.bus.ids('BTC-USDT', 'TRADE')).to.not.include('TRADE 2')
+  })
+
+  it('fills a gap also when the answer that told it got lost', async () => {
+    const world = new World()
+    world.dispatcher.event(world.trade(1))
+    world.dispatcher.event(world.trade(4))
+    await world.settle()
+    let failed = false
+    world.bus.fail = () => {
+      if (failed) return null
+      failed = true
+      return 'after'
+    }
+    await world.advance(150)
+    await world.advance(50)
+    expect(world.bus.ids('BTC-USDT', 'TRADE')).to.deep.equal(['TRADE 1', 'GAP 2-3 lost', 'TRADE 4'])
+    world.rest.trades[0]?.answer([2, 3].map((id) => world.restTrade(id)))
+    await world.dispatcher.whenIdle()
+    expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
+    expect(world.dispatcher.stats()).to.include({ appended: 4, duplicates: 0 })
+  })
+
+  it('fills what an earlier life left open in the ledger', async () => {
+    const world = await gapped(4)
+    const later = new World({ bus: world.bus })
+    for (const { from, to } of world.bus.open('BTC-USDT', 'TRADE')) {
+      later.dispatcher.fillTradeGap(asInstrument('BTC-USDT'), from, to, later.clock.nowUs())
+    }
+    later.rest.trades[0]?.answer([2, 3].map((id) => later.restTrade(id)))
+    await later.dispatcher.whenIdle()
+    expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
   })
 
   it('stops trying when the gap itself has grown too old', async () => {
