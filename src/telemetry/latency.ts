@@ -19,7 +19,7 @@ export class LatencyRecorder {
   #interval: Histogram = newHistogram()
 
   record(latencyUs: number): void {
-    const us = latencyUs < 1 ? 1 : latencyUs > HIGHEST_US ? HIGHEST_US : latencyUs
+    const us = latencyUs < 1 ? 1 : Math.min(latencyUs, HIGHEST_US)
     this.#whole.recordValue(us)
     this.#interval.recordValue(us)
     metrics.socketToAppendSeconds.observe(us / 1e6)
