@@ -168,7 +168,7 @@ function decodeReply(
   const [head, ...groups] = reply as string[]
   const channels: (ChannelOutcome | null)[] = batches.map(() => null)
   for (const group of groups) {
-    const index = Number(group.slice(0, group.indexOf(' ')))
+    const index = Number.parseInt(group, 10)
     channels[index] = decodeGroup(group, batches[index] as ChannelBatch)
   }
   const [greatestMs = '0', bellError] = (head ?? '0').split('!', 2)

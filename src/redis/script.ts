@@ -3,14 +3,17 @@ import { readFileSync } from 'node:fs'
 import type { RedisConnection } from './connection.ts'
 import { BusError } from './errors.ts'
 
-/** A Lua script of `scripts/`, run by its hash; sent whole only where Redis does not know it. */
+/**
+ * A Lua script of `scripts/`, run by its hash; sent whole only where Redis does not know it. A line `-- @include FILE` stands
+ * for the lines of that file.
+ */
 export class Script {
   readonly #source: string
   readonly #sha: string
 
   /** `file` as it lies in `scripts/`. */
   constructor(file: string) {
-    this.#source = readFileSync(new URL(`./scripts/${file}`, import.meta.url), 'utf8')
+    this.#source = readScript(file)
     this.#sha = createHash('sha1').update(this.#source).digest('hex')
   }
 
@@ -23,4 +26,9 @@ export class Script {
       return connection.send('eval', [this.#source, ...args])
     }
   }
+}
+
+function readScript(file: string): string {
+  const text = readFileSync(new URL(`./scripts/${file}`, import.meta.url), 'utf8')
+  return text.replace(/^ *-- @include (\S+)$/gm, (_, included: string) => readScript(included))
 }
