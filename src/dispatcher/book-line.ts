@@ -45,18 +45,9 @@ export class BookLine implements Line {
     this.#shared = shared
   }
 
-  get waiting(): number {
-    return this.#pending.length + this.#above.length + this.#flying.length + (this.#snapshot === null ? 0 : 1)
-  }
-
   get quality(): Quality {
     if (this.#state !== 'joined') return this.#gapped ? Quality.Gapped : Quality.Syncing
     return this.halted ? Quality.Halted : Quality.Live
-  }
-
-  /** Last update id of the stream as far as told, -1 while unknown. */
-  get have(): number {
-    return this.#have
   }
 
   /** Nothing came since the start or the last interruption, so the stream may stand behind the venue. */

@@ -51,17 +51,12 @@ export class ChannelLine implements Line {
     this.#contiguous = key.channel === Channel.Trade
   }
 
-  /** Events that wait, are held, or are in a call. */
-  get waiting(): number {
-    return this.#pending.length + this.#held.length + this.#flying.length
-  }
-
   push(offer: LineOffer): void {
     offer.order = ++this.#order
-    // An answer of REST is no sign of life of the stream: the first event by the stream is what resumes it.
-    if (!this.#contiguous && offer.declare === '' && !offer.source.includes('.rest.')) {
+    if (!this.#contiguous) {
       const cause = this.#resumeParts.get(offer.part) ?? GapCause.Disconnect
-      if (cause !== '') {
+      // An answer of REST is no sign of life of the stream: the first event by the stream is what resumes it.
+      if (cause !== '' && !offer.source.includes('.rest.')) {
         offer.declare = cause
         this.#resumeParts.set(offer.part, '')
       }

@@ -96,6 +96,8 @@ export class Dispatcher implements VenueSink {
   readonly #clock: Clock
   readonly #lanes: Lane[] = []
   readonly #lines = new Map<string, ChannelLine | BookLine>()
+  /** Instruments that the venue says are not traded now. */
+  readonly #halted = new Set<Instrument>()
   #bindings = new Map<string, Binding>()
   #table: DispatchTable
   readonly #shared: LineShared
@@ -199,6 +201,7 @@ export class Dispatcher implements VenueSink {
           channel === Channel.OrderBook
             ? new BookLine(key, table.version, this.#shared)
             : new ChannelLine(key, route.numbering, table.version, this.#shared)
+        if (line instanceof BookLine) line.halted = this.#halted.has(instrument)
         this.#lines.set(id, line)
       }
       line.tableVersion = table.version
@@ -255,9 +258,12 @@ export class Dispatcher implements VenueSink {
 
   /** The venue's words about its instruments, as often as they are fetched. */
   instrumentsChanged(infos: readonly InstrumentInfo[]): void {
-    for (const info of infos) {
-      const line = this.#lines.get(lineId(info.instrument, Channel.OrderBook, ''))
-      if (line instanceof BookLine) line.halted = info.status !== '' && info.status !== 'TRADING'
+    for (const { instrument, status } of infos) {
+      const halted = status !== '' && status !== 'TRADING'
+      if (halted) this.#halted.add(instrument)
+      else this.#halted.delete(instrument)
+      const line = this.#lines.get(lineId(instrument, Channel.OrderBook, ''))
+      if (line instanceof BookLine) line.halted = halted
     }
   }
 

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { asInstrument } from '../../src/domain/instrument.ts'
 import { VenueConnectionError } from '../../src/venues/errors.ts'
 import { NaiveBus } from './naive-bus.ts'
-import { info, World } from './world.ts'
+import { info, tableOf, World } from './world.ts'
 
 const BTC = asInstrument('BTC-USDT')
 const TOPIC = 'btcusdt@depth@100ms'
@@ -174,5 +174,16 @@ describe('the line of a book', () => {
     await world.dispatcher.whenIdle()
     expect(world.bus.calls.at(-1)?.[0]?.quality).to.equal('HALTED')
     expect(world.dispatcher.bookQuality(BTC)).to.equal('HALTED')
+    world.dispatcher.instrumentsChanged([info('BTC-USDT')])
+    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+  })
+
+  it('says HALTED also of an instrument that is routed only after it was halted', async () => {
+    const world = new World({ table: tableOf(undefined, []) })
+    world.dispatcher.instrumentsChanged([info('BTC-USDT', 'HALT')])
+    world.dispatcher.useTable(tableOf())
+    world.dispatcher.event(world.delta(1, 1))
+    await world.settle()
+    expect(world.bus.calls[0]?.[0]?.quality).to.equal('HALTED')
   })
 })

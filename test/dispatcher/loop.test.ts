@@ -113,6 +113,59 @@ describe('calls to the data bus', () => {
   })
 })
 
+describe('what the script refuses for good', () => {
+  it('is counted, told and dead-lettered, and the channel goes on', async () => {
+    const bus = new NaiveBus()
+    const newer = new World({ bus, table: { ...tableOf(), version: 2 } })
+    newer.dispatcher.event(newer.trade(1))
+    await newer.dispatcher.whenIdle()
+    const world = new World({ bus })
+    world.dispatcher.event(world.trade(2))
+    world.dispatcher.event(world.delta(1, 1))
+    await world.settle()
+    expect(world.dispatcher.stats()).to.include({ refused: 1, queueEvents: 0 })
+    expect(world.dispatcher.stats().refusedByReason).to.deep.equal({ 'table-version': 1, unjoined: 1 })
+    expect(world.letters.map((letter) => letter.reason)).to.deep.equal(['refused-table-version'])
+    expect(world.incidents.map((incident) => incident.kind)).to.deep.equal(['refused'])
+    world.dispatcher.useTable({ ...tableOf(), version: 2 })
+    world.dispatcher.event(world.trade(2))
+    await world.settle()
+    expect(bus.ids('BTC-USDT', 'TRADE')).to.deep.equal(['TRADE 1', 'TRADE 2'])
+  })
+
+  it('leaves a book that erred in doubt: it is joined anew, and another snapshot is asked for', async () => {
+    const bus = new NaiveBus()
+    const world = new World({ bus })
+    let failing = true
+    const publish = bus.publish.bind(bus)
+    bus.publish = async (batches) => {
+      if (!failing) return publish(batches)
+      const channels = batches.map((batch) => ({
+        epoch: '1',
+        epochChanged: false,
+        have: '',
+        joined: false,
+        outcomes: batch.offers.map((offer, index) =>
+          offer.kind === 'SNAPSHOT'
+            ? ({ index, verdict: 'refused', reason: 'error', error: 'WRONGTYPE' } as const)
+            : ({ index, verdict: 'refused', reason: 'unjoined', error: null } as const),
+        ),
+      }))
+      return { greatestEntryMs: 0, channels }
+    }
+    world.dispatcher.event(world.delta(5, 6))
+    await world.settle()
+    world.rest.snapshots[0]?.answer(world.snapshot(5))
+    await world.settle()
+    expect(world.letters.map((letter) => letter.detail)).to.deep.equal(['BTC-USDT SNAPSHOT 5: WRONGTYPE'])
+    failing = false
+    await world.advance(200)
+    world.rest.snapshots[1]?.answer(world.snapshot(5))
+    await world.dispatcher.whenIdle()
+    expect(bus.ids('BTC-USDT', 'ORDERBOOK')).to.deep.equal(['SNAPSHOT 5', 'DELTA 6'])
+  })
+})
+
 describe('what could not be used', () => {
   const frame = { reason: 'malformed', topic: 'btcusdt@trade', detail: 'expected JSON', sample: '{"x":' } as const
 
