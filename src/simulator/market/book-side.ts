@@ -94,17 +94,23 @@ export class BookSide {
     return this.isBid ? ticks > other : ticks < other
   }
 
+  /** How many levels are better than a price: its depth if it rests here, else the depth it would have. */
+  depthOf(ticks: number): number {
+    let low = 0
+    let high = this.#levels.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.isBetter((this.#levels[middle] as Level).ticks, ticks)) high = middle
+      else low = middle + 1
+    }
+    return this.#levels.length - low
+  }
+
   /** Lots at a price, 0 where nothing rests. */
   lotsAt(ticks: number): number {
-    let low = 0
-    let high = this.#levels.length - 1
-    while (low <= high) {
-      const middle = (low + high) >> 1
-      const level = this.#levels[middle] as Level
-      if (level.ticks === ticks) return level.lots
-      if (this.isBetter(ticks, level.ticks)) low = middle + 1
-      else high = middle - 1
-    }
-    return 0
+    const depth = this.depthOf(ticks)
+    if (depth === this.length) return 0
+    const level = this.at(depth)
+    return level.ticks === ticks ? level.lots : 0
   }
 }

@@ -9,8 +9,12 @@ const MARKET_SHARE = 0.2
 const CROSSING_LIMIT_SHARE = 0.04
 const CANCEL_SHARE = 0.34
 /** How far the price looks for its way in one step, and how strongly it is drawn to where it began. */
-const DRIFT = 2e-5
+const DRIFT = 1e-5
 const REVERSION = 1e-6
+/** From this many gaps on, a limit order goes into the spread instead of behind it. */
+const WIDE_SPREAD_GAPS = 3
+/** How many of the resting orders else better the best price where the spread leaves room. */
+const INSIDE_SHARE = 0.5
 /** The distance between the fair price and the middle of the book at which the flow is as one-sided as it gets. */
 const PULL_DISTANCE = 2e-4
 
@@ -39,12 +43,15 @@ export class MatchingEngine {
   readonly #spec: InstrumentSpec
   readonly #random: Random
   readonly #gapTicks: number
+  /** How far from the best price orders rest. */
+  readonly #rangeTicks: number
   #fairTicks: number
 
   constructor(spec: InstrumentSpec, seed: number) {
     this.#spec = spec
     this.#random = new Random(seed, spec.stream)
     this.#gapTicks = Math.max(1, Math.min(20, Math.floor(spec.startTicks / spec.levels / 20)))
+    this.#rangeTicks = spec.levels * (1 + this.#gapTicks)
     this.#fairTicks = spec.startTicks
     this.updateId = spec.firstUpdateId
     this.#seed(this.bids)
@@ -108,20 +115,17 @@ export class MatchingEngine {
   }
 
   #market(buys: boolean): void {
-    this.place(buys, buys ? Infinity : 0, this.#lots(), false)
+    this.place(buys, buys ? Infinity : 0, Math.ceil(this.#lots() / 2), false)
   }
 
   #crossingLimit(buys: boolean): void {
-    this.place(buys, (buys ? this.asks : this.bids).best.ticks, this.#lots() * 2, true)
+    this.place(buys, (buys ? this.asks : this.bids).best.ticks, this.#lots(), true)
   }
 
   #cancel(side: BookSide): void {
-    if (side.length < this.#spec.levels * 0.9) {
-      this.#restBeyond(side, this.#depth(side))
-      return
-    }
-    const depth = this.#depth(side)
-    this.#cancelAt(side, depth)
+    // A thin side grows again, at any distance alike.
+    if (side.length < this.#spec.levels * 0.9 && this.#random.unit() < 0.6) this.#restBehind(side, this.#random.unit())
+    else this.#cancelAt(side, this.#depth(side))
   }
 
   #cancelAt(side: BookSide, depth: number): void {
@@ -140,37 +144,33 @@ export class MatchingEngine {
       return
     }
     const spread = this.asks.best.ticks - this.bids.best.ticks
-    if (spread > 1 && (spread > 8 * this.#gapTicks || this.#random.unit() < 0.25)) {
-      const step = 1 + this.#random.below(Math.min(spread - 1, this.#gapTicks))
+    const isWide = spread > WIDE_SPREAD_GAPS * this.#gapTicks
+    if (spread > 1 && (isWide || this.#random.unit() < INSIDE_SHARE)) {
+      // A hole that large orders tore closes within a few steps.
+      const step = 1 + this.#random.below(isWide ? spread - 1 : Math.min(spread - 1, this.#gapTicks))
       const ticks = side.isBid ? side.best.ticks + step : side.best.ticks - step
       side.insert(0, new Level(ticks, this.#lots()))
       this.#changed(side, ticks, 0)
       return
     }
-    const depth = this.#depth(side)
-    if (this.#random.unit() < 0.35) this.#restBeyond(side, depth)
-    else this.#join(side, depth)
+    const unit = this.#random.unit()
+    this.#restBehind(side, unit * unit * unit * unit)
   }
 
-  #join(side: BookSide, depth: number): void {
-    const level = side.at(depth)
-    const before = level.lots
-    level.join(this.#lots())
-    this.#changed(side, level.ticks, before)
-  }
-
-  /** Opens a price between the level at `depth` and the next worse one; joins where there is no room. */
-  #restBeyond(side: BookSide, depth: number): void {
-    const level = side.at(depth)
-    const room = depth + 1 < side.length ? Math.abs(side.at(depth + 1).ticks - level.ticks) - 1 : this.#gapTicks
-    const offset = room > 0 ? 1 + this.#random.below(room) : 0
-    const ticks = side.isBid ? level.ticks - offset : level.ticks + offset
-    if (offset === 0 || ticks < 1) {
-      this.#join(side, depth)
-      return
+  /** An order at a share of the way from the best price to the end of the book. */
+  #restBehind(side: BookSide, share: number): void {
+    const offset = Math.floor(this.#rangeTicks * share)
+    const ticks = side.isBid ? Math.max(1, side.best.ticks - offset) : side.best.ticks + offset
+    const depth = side.depthOf(ticks)
+    const level = depth < side.length ? side.at(depth) : null
+    if (level?.ticks === ticks) {
+      const before = level.lots
+      level.join(this.#lots())
+      this.#changed(side, ticks, before)
+    } else {
+      side.insert(depth, new Level(ticks, this.#lots()))
+      this.#changed(side, ticks, 0)
     }
-    side.insert(depth + 1, new Level(ticks, this.#lots()))
-    this.#changed(side, ticks, 0)
   }
 
   /** Mostly near the top: the fourth power puts a sixth of all orders on the best of 1,500 levels. */

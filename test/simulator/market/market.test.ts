@@ -78,7 +78,7 @@ describe('the generated market', () => {
     const market = createGeneratedMarket({ instruments: 2, seed: 3, rate: 1000, clock })
     let emitted = 0
     let isFull = false
-    let release = Promise.withResolvers<void>()
+    const release = Promise.withResolvers<void>()
     market.subscribed(market.streams)
     market.start(
       () => {
@@ -99,7 +99,6 @@ describe('the generated market', () => {
     clock.advance(100)
     expect(emitted).to.be.above(whenFull)
     expect(market.state().skippedMs).to.be.within(28_000, 30_100 - CATCH_UP_US_MAX / 1000)
-    release = Promise.withResolvers()
     expect(market.state().orders as number).to.be.below(4000)
   })
 

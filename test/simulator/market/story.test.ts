@@ -111,22 +111,23 @@ for (const seed of SEEDS) {
     })
 
     it('comes to one book from every snapshot, by either depth stream, ids inside and at the end of deltas', () => {
-      const places = { inside: 0, atEnd: 0, now: 0 }
+      const places = { inside: 0, atEnd: 0 }
       for (const symbol of symbols) {
         const finals = new Set<string>()
         const deltas = of(symbol, 'depth@100ms')
         const last = of(symbol, 'depth').at(-1)?.data.u
-        for (const { answer } of run.snapshots.filter((one) => one.symbol === symbol)) {
+        for (const [index, { answer }] of run.snapshots.filter((one) => one.symbol === symbol).entries()) {
           const id = answer.lastUpdateId
           if (id > last) continue
+          if (deltas.some(({ data }) => data.U <= id && id < data.u)) places.inside += 1
+          else if (deltas.some(({ data }) => data.u === id)) places.atEnd += 1
+          if (index % 4 !== 0) continue
           for (const feed of ['depth@100ms', 'depth']) {
             const book = new NaiveBook()
             book.set(answer.bids, answer.asks)
             for (const { data } of of(symbol, feed)) if (data.u > id && data.u <= last) book.set(data.b, data.a)
-            finals.add(book.topSha256(5000))
+            finals.add(JSON.stringify([[...book.bids].sort(), [...book.asks].sort()]))
           }
-          if (deltas.some(({ data }) => data.U <= id && id < data.u)) places.inside += 1
-          else if (deltas.some(({ data }) => data.u === id)) places.atEnd += 1
         }
         expect(finals.size).to.equal(1)
       }
