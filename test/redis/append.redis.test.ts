@@ -263,6 +263,7 @@ describe('append script', () => {
       for (let start = 0; start < 10_200; start += 600) {
         await offer(Array.from({ length: 600 }, (_, index) => quote(start + index + 1, start + index, told)))
       }
+      await offer([quote(20_000, 20_000)])
       expect(await redis.client.xlen(keys.stream(market, instrument, 'QUOTE'))).to.be.within(100, 300)
       expect(await redis.client.zcard(keys.gaps(market, instrument, 'QUOTE'))).to.equal(10_000)
     })
