@@ -2,6 +2,7 @@ import type { EventBus } from '../bus/publish.ts'
 import type { Config } from '../config/schema.ts'
 import type { DeadLetterLog } from '../dispatcher/dead-letters.ts'
 import { Dispatcher, type DispatcherIncident } from '../dispatcher/dispatcher.ts'
+import { exportDispatcherMetrics } from '../dispatcher/export-metrics.ts'
 import { buildDispatchTable, type DispatchTable, type RouteRule } from '../dispatcher/table.ts'
 import { Channel } from '../domain/event.ts'
 import { asMarket, type InstrumentInfo } from '../domain/instrument.ts'
@@ -48,6 +49,7 @@ export class Ingest {
   #connections: Connections | null = null
   #topics = ''
   #cancelRefresh: () => void = () => {}
+  #endExport: () => void = () => {}
   #closed = false
 
   constructor(parts: IngestParts) {
@@ -94,6 +96,7 @@ export class Ingest {
       incident: this.#parts.incident,
     })
     const dispatcher = this.#dispatcher
+    this.#endExport = exportDispatcherMetrics(dispatcher)
     dispatcher.instrumentsChanged(infos)
     this.#connections = new Connections({
       protocol: new BinanceStreams({ market: MARKET, streamUrl: venue.streamUrl, timeUnit, frameBytesMax }),
@@ -142,6 +145,7 @@ export class Ingest {
         })
       })
       dispatcher.close()
+      this.#endExport()
     }
     await this.#rest.close()
   }
