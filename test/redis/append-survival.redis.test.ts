@@ -5,13 +5,15 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import type { ChannelOutcome } from '../../src/bus/publish.ts'
 import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
+import { readCatalog } from '../../src/redis/catalog.ts'
 import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
 import { BusError } from '../../src/redis/errors.ts'
 import { RedisEventBus } from '../../src/redis/event-bus.ts'
 import { Keys } from '../../src/redis/keys.ts'
+import { openKeyspace } from '../../src/redis/keyspace.ts'
 import { StreamReader } from '../../src/redis/stream-reader.ts'
 import { offerTrades } from '../support/append-writer.ts'
-import { batch, trade } from '../support/offers.ts'
+import { batch, quote, trade } from '../support/offers.ts'
 import { eventually, startPrivateRedis, startRedis, type TestRedis } from '../support/redis.ts'
 
 const WRITER = new URL('../support/append-writer.ts', import.meta.url).pathname
@@ -125,6 +127,30 @@ describe('append script under failures', function () {
     await redis.client.script('FLUSH')
     await bus.publish([batch([trade(2)])])
     expect(await read(redis)).to.have.length(2)
+    connection.close()
+    await redis.stop()
+  })
+
+  it('works on a cluster, one partition a call', async () => {
+    const redis = await startPrivateRedis({
+      extraArguments: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'],
+    })
+    await redis.client.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+    await eventually(async () => /cluster_state:ok/.test(String(await redis.client.call('CLUSTER', 'INFO'))))
+    const nodes = [`127.0.0.1:${redis.port}`]
+    const connection = new RedisConnection({ ...redisAt(redis.url), url: null, mode: 'cluster', nodes }, 'command')
+    await connection.ready()
+    const bus = new RedisEventBus({ connection, keys, retention: {} })
+    await openKeyspace(connection, keys, { binance: 'simulated' })
+    await bus.publish([batch([trade(1)]), batch([quote(1)])])
+    await bus.publish([batch([trade(1)], { instrument: asInstrument('ETH-USDT') })])
+    expect((await readCatalog(connection, keys)).map(({ name }) => name)).to.deep.equal([
+      'BINANCE-SPOT:BTC-USDT:QUOTE',
+      'BINANCE-SPOT:BTC-USDT:TRADE',
+      'BINANCE-SPOT:ETH-USDT:TRADE',
+    ])
+    const cursors = new Map((await readCatalog(connection, keys)).map((entry) => [entry.stream, '0']))
+    expect(await new StreamReader(connection).follow(cursors, 1_000)).to.have.length(3)
     connection.close()
     await redis.stop()
   })
