@@ -35,6 +35,7 @@ export interface CheckOptions {
 
 const BOOK_PAGE_ENTRIES = 64
 const PAGE_ENTRIES = 1_000
+const CHANNEL_OF = { trade: 'TRADE', aggTrade: 'TRADE', quote: 'QUOTE', ticker: 'TICKER', kline: 'KLINE' } as const
 
 /** Throws: what reading the streams or the ledger throws; RangeError for a ledger beyond the checker's bounds. */
 export async function checkStreams(
@@ -57,8 +58,10 @@ export async function checkStreams(
   }
   for await (const line of ledgerLines) {
     const event = readLedgerLine(line)
-    if (event.kind === 'fault') report.note(Note.Faults)
-    else if (event.kind === 'skipped') report.note(Note.Skipped)
+    if (event.kind === 'fault') {
+      report.note(Note.Faults)
+      if (event.struck) bySymbol.get(event.struck.symbol)?.strike(event.struck)
+    } else if (event.kind === 'skipped') report.note(Note.Skipped)
     else {
       report.ledgerEvents += 1
       const check = bySymbol.get(event.symbol)
@@ -112,7 +115,7 @@ class SymbolCheck {
   }
 
   add(row: LedgerRow, whole: boolean): void {
-    const channel = { trade: 'TRADE', aggTrade: 'TRADE', quote: 'QUOTE', ticker: 'TICKER', kline: 'KLINE' }[row.kind]
+    const channel = CHANNEL_OF[row.kind]
     if ((row.kind === 'trade' || row.kind === 'aggTrade') && this.#opened.has(channel) && row.kind !== this.#tradeKind)
       return
     if (!this.#opened.has(channel)) {
@@ -127,6 +130,11 @@ class SymbolCheck {
     if (row.id < this.#newestTrade.id && row.timeUs > this.#newestTrade.timeUs + RESET_AFTER_US) this.#generation += 1
     this.#newestTrade = row
     this.#table(channel).add(this.#generation, row.id, tradeHash(row.content, row.timeUs))
+  }
+
+  /** A fault took this update from every client. */
+  strike(row: LedgerRow): void {
+    this.#tables.get(`${CHANNEL_OF[row.kind]}${row.interval}`)?.strike(row.id, row.minor)
   }
 
   async finish(whole: boolean): Promise<void> {

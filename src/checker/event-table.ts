@@ -1,16 +1,22 @@
 /**
  * The ledger's events of one channel, 21 bytes each, so that millions fit: a place in the venue's order (two numbers),
- * a hash of the content, and whether the stream showed it. Looked up by place.
+ * a hash of the content, and what became of it. Looked up by place.
  */
 
 /** Events of one channel at most; a ledger beyond it is refused. */
 export const TABLE_EVENTS_MAX = 20_000_000
 
+/** What became of an event, as bits: the stream showed it; a fault took it from every client. */
+const SEEN = 1
+const STRUCK = 2
+/** A fault is told right behind the event it struck; further back none is looked for. */
+const STRUCK_BEHIND_MAX = 1_000
+
 export class EventTable {
   #majors = new Float64Array(64)
   #minors = new Float64Array(64)
   #hashes = new Uint32Array(64)
-  #seen = new Uint8Array(64)
+  #fates = new Uint8Array(64)
   #length = 0
   #sorted = true
 
@@ -35,11 +41,11 @@ export class EventTable {
     if (this.#sorted) return
     const order = Array.from({ length: this.#length }, (_, at) => at)
     order.sort((one, other) => this.#compare(one, this.major(other), this.minor(other)) || one - other)
-    const from = { majors: this.#majors, minors: this.#minors, hashes: this.#hashes }
+    const from = { majors: this.#majors, minors: this.#minors, hashes: this.#hashes, fates: this.#fates }
     this.#majors = Float64Array.from(order, (at) => from.majors[at] as number)
     this.#minors = Float64Array.from(order, (at) => from.minors[at] as number)
     this.#hashes = Uint32Array.from(order, (at) => from.hashes[at] as number)
-    this.#seen = new Uint8Array(this.#length)
+    this.#fates = Uint8Array.from(order, (at) => from.fates[at] as number)
     this.#sorted = true
   }
 
@@ -52,7 +58,21 @@ export class EventTable {
   }
 
   seen(at: number): boolean {
-    return this.#seen[at] === 1
+    return ((this.#fates[at] as number) & SEEN) !== 0
+  }
+
+  struck(at: number): boolean {
+    return ((this.#fates[at] as number) & STRUCK) !== 0
+  }
+
+  /** To be called before `close`, right behind the event. */
+  strike(major: number, minor: number): void {
+    const end = Math.max(0, this.#length - STRUCK_BEHIND_MAX)
+    for (let at = this.#length - 1; at >= end; at -= 1) {
+      if (this.#compare(at, major, minor) !== 0) continue
+      this.#fates[at] = (this.#fates[at] as number) | STRUCK
+      return
+    }
   }
 
   /** Index of the first event at or above the place; `length` when all are below. */
@@ -88,15 +108,16 @@ export class EventTable {
 
   /** Marks every event at the place of `at`; false when it was marked before. */
   mark(at: number): boolean {
-    if (this.#seen[at] === 1) return false
-    this.#seen.fill(1, at, this.behind(at))
+    if (this.seen(at)) return false
+    const end = this.behind(at)
+    for (let same = at; same < end; same += 1) this.#fates[same] = (this.#fates[same] as number) | SEEN
     return true
   }
 
   /** Events in `from..to` (indices, `to` excluded) that the stream has not shown. */
   unseen(from: number, to: number): number {
     let count = 0
-    for (let at = Math.max(0, from); at < to; at += 1) if (this.#seen[at] === 0) count += 1
+    for (let at = Math.max(0, from); at < to; at += 1) if (!this.seen(at)) count += 1
     return count
   }
 
@@ -114,9 +135,9 @@ export class EventTable {
     const hashes = new Uint32Array(size)
     hashes.set(this.#hashes)
     this.#hashes = hashes
-    const seen = new Uint8Array(size)
-    seen.set(this.#seen)
-    this.#seen = seen
+    const fates = new Uint8Array(size)
+    fates.set(this.#fates)
+    this.#fates = fates
   }
 }
 

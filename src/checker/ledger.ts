@@ -40,19 +40,27 @@ export interface LedgerSnapshot {
 }
 
 /** A line that says a fault was made, and a line that holds nothing to check. */
-export type LedgerNote = { readonly kind: 'fault' } | { readonly kind: 'skipped' }
+export type LedgerNote = LedgerFault | { readonly kind: 'skipped' }
+
+export interface LedgerFault {
+  readonly kind: 'fault'
+  /** An update that reached clients not at all, spoilt, or behind a newer one, and that the venue tells only once. */
+  readonly struck: LedgerRow | null
+}
 
 export type LedgerEvent = LedgerRow | LedgerDelta | LedgerSnapshot | LedgerNote
 
 const SKIPPED: LedgerNote = { kind: 'skipped' }
-const FAULT: LedgerNote = { kind: 'fault' }
+const FAULT: LedgerFault = { kind: 'fault', struck: null }
+/** Faults after which nobody could have put the struck frame into its place. */
+const STRIKING: ReadonlySet<unknown> = new Set(['drop', 'gap', 'reorder', 'delay', 'corrupt'])
 type Fields = Readonly<Record<string, unknown>>
 
 /** Reads one line of a ledger. What holds no event is `skipped`, also when it cannot be read. */
 export function readLedgerLine(text: string): LedgerEvent {
   const line = parse(text)
   if (!line) return SKIPPED
-  if (line.kind === 'fault') return FAULT
+  if (line.kind === 'fault') return readFault(line)
   const message = parse(line.msg)
   if (!message || typeof line.url !== 'string') return SKIPPED
   if (line.kind === 'http') return readAnswer(line.url, message)
@@ -84,6 +92,15 @@ function readAnswer(url: string, body: Fields): LedgerEvent {
     bids: body.bids as unknown as Levels,
     asks: body.asks as Levels,
   }
+}
+
+/** Trades, book deltas and closed bars can be had a second time; best prices, statistics and open bars cannot. */
+function readFault(line: Fields): LedgerFault {
+  const data = STRIKING.has(line.fault) ? parse(line.msg) : null
+  if (!data || typeof line.stream !== 'string') return FAULT
+  const row = readFrame(line.stream, data, 1000)
+  if (row.kind === 'quote' || row.kind === 'ticker') return { kind: 'fault', struck: row }
+  return row.kind === 'kline' && row.minor < CLOSED ? { kind: 'fault', struck: row } : FAULT
 }
 
 function readFrame(stream: string, data: Fields, toUs: number): LedgerEvent {
@@ -131,6 +148,7 @@ export const tradeContent = (price: unknown, quantity: unknown, takerBuys: boole
   `${price}|${quantity}|${takerBuys ? 'buy' : 'sell'}`
 
 /** Place of a bar's state among the states of the same bar: closed after open, then by the number of trades. */
-export const barMinor = (trades: number, closed: boolean): number => (closed ? 2 ** 50 : 0) + trades
+export const barMinor = (trades: number, closed: boolean): number => (closed ? CLOSED : 0) + trades
+const CLOSED = 2 ** 50
 
 export const levelsContent = (bids: Levels, asks: Levels): string => `${bids.join(';')}#${asks.join(';')}`

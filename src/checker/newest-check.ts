@@ -86,6 +86,7 @@ export class NewestCheck {
       while ((this.#excused[range]?.to ?? Infinity) <= at) range += 1
       const excuse = this.#excused[range]
       if (excuse && excuse.from <= at) this.#report.note(Note.Told)
+      else if (this.#table.struck(at)) this.#report.note(Note.Struck)
       else this.#wrong(Wrong.Lost, '', `${this.#table.major(at)} is missing and no gap tells it`)
     }
   }

@@ -47,6 +47,8 @@ export const Note = {
   GapsIdle: 'gapsIdle',
   /** Missing events inside told gaps. */
   Told: 'told',
+  /** Updates that a fault took from every client and that the venue tells only once. */
+  Struck: 'struck',
   /** Ledger events before the first and after the last entry of the stream. */
   OutsideWindow: 'outsideWindow',
   /** Entries that retention removed before the first one that is left. */

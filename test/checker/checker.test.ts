@@ -76,3 +76,70 @@ describe('the window of the checker', () => {
     expect(result.notes).to.include({ faults: 1, skipped: 2 })
   })
 })
+
+describe('the checker and the faults of a ledger', () => {
+  /** Takes an entry that no GAP follows out of the stream, and adds the line of a fault that struck its frame. */
+  async function withoutOne(
+    channel: string,
+    stream: string,
+    fault: string,
+    fits: (data: Data) => boolean = () => true,
+  ) {
+    const run = correctRun(11)
+    const entries = run.of(channel)
+    const at = entries.findIndex(
+      ({ type, data }, index) =>
+        index > 2 && !type.endsWith('.GAP') && fits(data) && !entries[index + 1]?.type.endsWith('.GAP'),
+    )
+    const [gone] = entries.splice(at, 1)
+    run.renumber(channel)
+    const place = Number(gone?.data.openTime && channel === 'KLINE' ? gone.data.openTime : gone?.venueSeq)
+    const lineAt = run.ledger.findIndex((line) => {
+      const { stream: name, data } = JSON.parse((JSON.parse(line) as { msg: string }).msg) as Message
+      if (name !== stream) return false
+      if (data.k) return data.k.t * 1000 === place && data.k.x === gone?.data.closed
+      return (data.u ?? data.C * 1000) === place
+    })
+    const struck = (JSON.parse(JSON.parse(run.ledger[lineAt] ?? '{}').msg) as Message).data
+    const line = { ts: 1, conn: 'faults', kind: 'fault', url: '', msg: JSON.stringify(struck), fault, stream, id: 1 }
+    run.ledger.splice(lineAt + 1, 0, JSON.stringify(line))
+    return checkStreams(run, run.ledger)
+  }
+
+  for (const fault of ['drop', 'gap', 'reorder', 'delay', 'corrupt'])
+    it(`does not call an update lost that the venue tells only once and a ${fault} took from every client`, async () => {
+      for (const [channel, stream] of [
+        ['QUOTE', 'btcusdt@bookTicker'],
+        ['TICKER', 'btcusdt@ticker'],
+      ] as const) {
+        const result = await withoutOne(channel, stream, fault)
+        expect(result.examples).to.deep.equal([])
+        expect(result.notes.struck).to.equal(1)
+      }
+    })
+
+  it('calls it lost when the fault was another', async () => {
+    const result = await withoutOne('QUOTE', 'btcusdt@bookTicker', 'duplicate')
+    expect(result.wrong).to.deep.equal({ lost: 1 })
+  })
+
+  it('calls a dropped closed bar lost, because REST can tell it', async () => {
+    const result = await withoutOne(
+      'KLINE',
+      'btcusdt@kline_1s',
+      'drop',
+      ({ closed, interval }) => closed === true && interval === '1s',
+    )
+    expect(result.wrong).to.include({ lost: 1 })
+  })
+})
+
+type Data = Record<string, unknown>
+interface Message {
+  readonly stream?: string
+  readonly data: {
+    readonly u?: number
+    readonly C: number
+    readonly k?: { readonly t: number; readonly x: boolean }
+  }
+}

@@ -271,7 +271,7 @@ function makeBars(
         },
       })
     if (index >= hole.from && index < hole.to) {
-      if (closed && interval === '1s') missed = () => append(atOf(hole.to), 'binance.rest.klines')
+      if (closed && interval === '1s') missed = () => append(atOf(hole.to) + 1, 'binance.rest.klines')
       return
     }
     if (index === hole.to) {
