@@ -12,15 +12,13 @@ import { type DeadLetterLog, DeadLetters } from './dead-letters.ts'
 import { Lane, type LaneLimits } from './lane.ts'
 import type { LineKey, LineLimits, LineShared, LineWatch } from './line.ts'
 import { type LineOffer, OfferGauge } from './line-offer.ts'
+import { Saturation, type SaturationLimits } from './saturation.ts'
 import { SnapshotRequests } from './snapshots.ts'
 import { type DispatcherStats, sumLines } from './stats.ts'
 import type { DispatchTable, TopicRoute } from './table.ts'
 
 /** Every bound of the dispatcher. */
-export interface DispatcherLimits extends LineLimits, LaneLimits {
-  /** Events that wait, are held, or are in a call; at either bound the sink is `saturated` until both are half empty. */
-  readonly queueEventsMax: number
-  readonly queueBytesMax: number
+export interface DispatcherLimits extends LineLimits, LaneLimits, SaturationLimits {
   /** A book without any delta asks for its snapshot this long after its topic was acknowledged. */
   readonly quietBookDelayMs: number
   /** After an interruption a book that stays silent this long is compared with a snapshot. */
@@ -42,6 +40,8 @@ export const defaultDispatcherLimits: DispatcherLimits = {
   retryDelayMsMax: 2_000,
   queueEventsMax: 100_000,
   queueBytesMax: 64 * 1_024 * 1_024,
+  readAheadEventsMax: 1_024,
+  restMsMax: 50,
   quietBookDelayMs: 250,
   silentBookDelayMs: 5_000,
   deadLettersQueueMax: 1_000,
@@ -108,8 +108,7 @@ export class Dispatcher implements VenueSink {
   readonly #backfill: Backfill
   readonly #tracePrefix = randomBytes(8).toString('hex')
   #traces = 0
-  #saturated = false
-  readonly #drainedCallbacks = new Set<() => void>()
+  readonly #saturation: Saturation
   #idleCallbacks: (() => void)[] = []
   readonly #quietWaits = new Map<string, () => void>()
   /** Our clock when the reply that is being settled came, us. */
@@ -127,6 +126,12 @@ export class Dispatcher implements VenueSink {
     this.#clock = options.clock
     const { clock, rest } = options
     const random = options.random ?? Math.random
+    this.#saturation = new Saturation({
+      limits: this.#limits,
+      queue: this.#queue,
+      clock,
+      tell: (kind, message) => this.#tell({ kind, message }),
+    })
     const settled = () => this.#settled()
     for (let index = 0; index < options.lanes; index++) {
       this.#lanes.push(
@@ -172,7 +177,7 @@ export class Dispatcher implements VenueSink {
       offerTrade: (key, trade) => this.#offerTo(key, trade),
       offerKline: (key, bar) => this.#offerTo(key, bar),
       giveUp: (key, from, to, how) => this.#push(key, giveUpOffer(from, to, how, clock.nowUs(), this.#trace())),
-      saturated: () => this.#saturated,
+      saturated: () => this.#saturation.full,
       failed: (key, error, attempt, delayMs) =>
         this.#tellRetry('backfill-failed', 'fetching what is missing', key, error, attempt, delayMs),
       ended: settled,
@@ -226,7 +231,7 @@ export class Dispatcher implements VenueSink {
     }
     line.push(offerOf(event, data, this.#trace()))
     binding.lane.markReady(line)
-    if (!this.#saturated) this.#checkSaturation()
+    if (!this.#saturation.saturated) this.#saturation.grown()
   }
 
   rejected(frame: RejectedFrame): void {
@@ -287,12 +292,12 @@ export class Dispatcher implements VenueSink {
   }
 
   get saturated(): boolean {
-    return this.#saturated
+    return this.#saturation.saturated
   }
 
-  /** Calls back every time the queues have become half empty after they were full; the same callback is kept once. */
+  /** Calls back every time it is saturated no longer; the same callback is kept once. */
   onDrained(callback: () => void): void {
-    this.#drainedCallbacks.add(callback)
+    this.#saturation.onDrained(callback)
   }
 
   /** Nothing waits, is held or under way, neither to the bus nor to the venue; a book that waits for its next try may be unjoined. */
@@ -339,6 +344,7 @@ export class Dispatcher implements VenueSink {
   /** Takes and sends nothing more. Whoever wants what waits to be sent first waits for `whenIdle`. */
   close(): void {
     this.#closed = true
+    this.#saturation.close()
     this.#snapshots.close()
     this.#backfill.close()
     for (const lane of this.#lanes) lane.close()
@@ -439,22 +445,8 @@ export class Dispatcher implements VenueSink {
     return this.#tracePrefix + (++this.#traces).toString(16).padStart(16, '0')
   }
 
-  #checkSaturation(): void {
-    const { queueEventsMax, queueBytesMax } = this.#limits
-    const { events, bytes } = this.#queue
-    if (!this.#saturated) {
-      if (events < queueEventsMax && bytes < queueBytesMax) return
-      this.#saturated = true
-      this.#tell({ kind: 'saturated', message: `the queues are full: ${events} events, ${bytes} bytes` })
-    } else if (events <= queueEventsMax / 2 && bytes <= queueBytesMax / 2) {
-      this.#saturated = false
-      this.#tell({ kind: 'drained', message: `the queues have room again: ${events} events, ${bytes} bytes` })
-      for (const callback of this.#drainedCallbacks) callback()
-    }
-  }
-
   #settled(): void {
-    if (this.#saturated) this.#checkSaturation()
+    this.#saturation.shrunk()
     if (this.#idleCallbacks.length === 0 || !this.idle) return
     for (const callback of this.#idleCallbacks.splice(0)) callback()
   }

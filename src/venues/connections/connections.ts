@@ -342,8 +342,10 @@ export class Connections implements LineOwner, RepairOwner {
 
   #resume(): void {
     if (this.#pausedSinceMs === 0 || this.#closing !== null) return
+    const nowMs = this.#clock.monotonicMs()
+    // A pause that no sweep could have seen hides no silence; were it to count, a busy sink would hide all of it.
+    if (nowMs - this.#pausedSinceMs > this.#options.sweepMs) this.#tick.rebaseMs = nowMs
     this.#pausedSinceMs = 0
-    this.#tick.rebaseMs = this.#clock.monotonicMs()
     for (const slot of this.#layout.slots.values()) {
       slot.line?.resume()
       slot.successor?.resume()
