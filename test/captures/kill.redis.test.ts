@@ -62,7 +62,7 @@ describe('killed with -9 and started again', function () {
     const random = randomOf(Date.now())
     const args = ['start', '--replay', file, '--retention', 'none', '--redis', redis.url, '--prefix', prefix, '--json']
     const quiet = ['--set', 'telemetry.listen=off']
-    for (let kills = 0; kills < 4; kills += 1)
+    for (let kills = 0; kills < 3; kills += 1)
       await runAndKill([...args, ...quiet, '--speed', '30'], prefix, kills === 0 ? 50 : 5, random(300))
     expectDense(await Wire.read(redis.client, prefix))
     const { code, err } = await meltica([...args, ...quiet, '--speed', 'max', '--until-done'])
@@ -84,8 +84,8 @@ describe('killed with -9 and started again', function () {
       const venue = ['--set', `venues.binance.streamUrl=${ws}`, '--set', `venues.binance.restUrl=${rest}`]
       const base = ['start', '--redis', redis.url, '--prefix', prefix, '--json', '--retention', 'none']
       const args = [...base, ...venue, '--set', 'telemetry.listen=off']
-      for (let kills = 0; kills < 5; kills += 1) await runAndKill(args, prefix, 100, random(700))
-      const { code, err } = await meltica([...args, '--for', '6s'])
+      for (let kills = 0; kills < 4; kills += 1) await runAndKill(args, prefix, 100, random(700))
+      const { code, err } = await meltica([...args, '--for', '4s'])
       expect(code, err).to.equal(0)
       const wire = await Wire.read(redis.client, prefix)
       market.kill('SIGTERM')
