@@ -3,6 +3,7 @@ import { isSnapshotUsable, judgeDelta } from '../domain/book/join.ts'
 import { GapCause, Quality } from '../domain/event.ts'
 import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
 import { bytesOf, type LineOffer, OfferQueue } from './line-offer.ts'
+import { OverlapWait } from './overlap.ts'
 
 /**
  * The line of an ORDERBOOK channel: which deltas are offered, which are held, and when a snapshot is wanted.
@@ -27,6 +28,7 @@ export class BookLine implements Line {
   readonly #pending = new OfferQueue()
   /** Deltas above a hole: held for the tolerance while joined, the buffer of the next snapshot while not. Sorted by first id. */
   readonly #above = new OfferQueue()
+  readonly #overlap: OverlapWait
   #flying: LineOffer[] = []
   #state: 'unknown' | 'joined' | 'unjoined' = 'unknown'
   /** Newest snapshot that was not offered yet, or that was answered `early`. */
@@ -43,6 +45,7 @@ export class BookLine implements Line {
     this.key = key
     this.tableVersion = tableVersion
     this.#shared = shared
+    this.#overlap = new OverlapWait(shared.limits.overlapWaitMs)
   }
 
   get quality(): Quality {
@@ -61,6 +64,7 @@ export class BookLine implements Line {
 
   push(offer: LineOffer): void {
     offer.order = ++this.#order
+    if (this.#resume?.order === offer.order && this.#shared.covered(this.key.instrument)) this.#overlap.begin()
     if (offer.kind === 'SNAPSHOT') {
       this.#takeSnapshot(offer)
       return
@@ -74,6 +78,7 @@ export class BookLine implements Line {
   }
 
   ready(nowMs: number): boolean {
+    if (this.#overlap.holds(nowMs)) return false
     if (this.#pending.length > 0) return true
     if (this.#snapshot !== null && (this.#state !== 'joined' || this.#snapshotDue(this.#snapshot, nowMs))) return true
     const head = this.#above.peek()
@@ -83,6 +88,7 @@ export class BookLine implements Line {
   }
 
   wakeMs(): number {
+    if (this.#overlap.untilMs > 0) return this.#overlap.untilMs
     const { latenessToleranceMs, earlyToleranceMs } = this.#shared.limits
     const head = this.#state === 'unjoined' ? undefined : this.#above.peek()
     const deltaMs = head === undefined ? Number.POSITIVE_INFINITY : head.heldSinceMs + latenessToleranceMs
@@ -91,6 +97,7 @@ export class BookLine implements Line {
   }
 
   take(room: CallRoom, nowMs: number): ChannelBatch | null {
+    if (this.#overlap.holds(nowMs)) return null
     const offers: LineOffer[] = []
     if (this.#state === 'unjoined') this.#takeUnjoined(offers, room, nowMs)
     else this.#takeFlowing(offers, room, nowMs)

@@ -2,6 +2,7 @@ import type { ChannelBatch, ChannelOutcome, OfferOutcome } from '../bus/publish.
 import { Channel, GapCause, Quality, type TradeNumbering } from '../domain/event.ts'
 import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
 import { type LineOffer, OfferQueue } from './line-offer.ts'
+import { OverlapWait } from './overlap.ts'
 
 /** An interruption of the venue's line, and the number of the first offer after it. */
 interface Interruption {
@@ -31,6 +32,7 @@ export class ChannelLine implements Line {
   readonly #contiguous: boolean
   readonly #pending = new OfferQueue()
   readonly #held = new OfferQueue()
+  readonly #overlap: OverlapWait
   #flying: LineOffer[] = []
   /** Last venue id known to be in the stream, -1 while unknown. */
   #have = -1
@@ -49,16 +51,20 @@ export class ChannelLine implements Line {
     this.tableVersion = tableVersion
     this.#shared = shared
     this.#contiguous = key.channel === Channel.Trade
+    this.#overlap = new OverlapWait(shared.limits.overlapWaitMs)
   }
 
   push(offer: LineOffer): void {
     offer.order = ++this.#order
-    if (!this.#contiguous) {
+    if (this.#contiguous) {
+      if (this.#resume?.order === offer.order) this.#resumed()
+    } else {
       const cause = this.#resumeParts.get(offer.part) ?? GapCause.Disconnect
       // An answer of REST is no sign of life of the stream: the first event by the stream is what resumes it.
       if (cause !== '' && !offer.source.includes('.rest.')) {
         offer.declare = cause
         this.#resumeParts.set(offer.part, '')
+        this.#resumed()
       }
     }
     this.#pending.push(offer)
@@ -72,15 +78,18 @@ export class ChannelLine implements Line {
   }
 
   ready(nowMs: number): boolean {
+    if (this.#overlap.holds(nowMs)) return false
     return this.#pending.length > 0 || this.#releasable(nowMs)
   }
 
   wakeMs(): number {
+    if (this.#overlap.untilMs > 0) return this.#overlap.untilMs
     const head = this.#held.peek()
     return head === undefined ? Number.POSITIVE_INFINITY : head.heldSinceMs + this.#shared.limits.latenessToleranceMs
   }
 
   take(room: CallRoom, nowMs: number): ChannelBatch | null {
+    if (this.#overlap.holds(nowMs)) return null
     const offers: LineOffer[] = []
     let have = this.#have
     let resume = this.#resume
@@ -138,6 +147,10 @@ export class ChannelLine implements Line {
     }
     this.#epoch = outcome.epoch
     if (this.#contiguous && outcome.have !== '') this.#have = Number(outcome.have)
+  }
+
+  #resumed(): void {
+    if (this.#shared.covered(this.key.instrument)) this.#overlap.begin()
   }
 
   #appended(offer: LineOffer | undefined, have: number): number {

@@ -23,6 +23,8 @@ export interface LineLimits {
   readonly bookBufferEventsMax: number
   /** The same for all unjoined books together; the book that reaches it halves its own. */
   readonly bookBuffersEventsMax: number
+  /** How long a line that begins waits where another process's line feeds the same stream, ms. */
+  readonly overlapWaitMs: number
 }
 
 /** What a call is made of while it is filled: the room that is left, and whether anything is in it already. */
@@ -93,6 +95,8 @@ export interface LineShared {
   readonly queue: OfferGauge
   readonly bookBuffers: OfferGauge
   readonly watch: LineWatch
+  /** Whether another process's line feeds this instrument's streams too. */
+  covered(instrument: Instrument): boolean
 }
 
 /**

@@ -1,0 +1,32 @@
+/**
+ * The wait of a line that begins, or begins again, while another process's line feeds the same stream. What comes by it may
+ * be ahead of what the other one still has under way, and would look like the end of a hole that there is none. After the
+ * wait the stream holds what the other one appended: the first event is a duplicate and the lines overlap, or a hole is
+ * there indeed and the script tells it.
+ */
+export class OverlapWait {
+  readonly #waitMs: number
+  /** Monotonic; 0: no wait; -1: it begins at the next look. */
+  #untilMs = 0
+
+  constructor(waitMs: number) {
+    this.#waitMs = waitMs
+  }
+
+  begin(): void {
+    if (this.#untilMs === 0) this.#untilMs = -1
+  }
+
+  holds(nowMs: number): boolean {
+    if (this.#untilMs === 0) return false
+    if (this.#untilMs < 0) this.#untilMs = nowMs + this.#waitMs
+    if (nowMs < this.#untilMs) return true
+    this.#untilMs = 0
+    return false
+  }
+
+  /** When it ends, monotonic; not above 0 when none is under way. */
+  get untilMs(): number {
+    return this.#untilMs
+  }
+}
