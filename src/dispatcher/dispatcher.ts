@@ -34,6 +34,7 @@ export const defaultDispatcherLimits: DispatcherLimits = {
   heldPerLineMax: 10_000,
   bookBufferEventsMax: 2_000,
   bookBuffersEventsMax: 200_000,
+  overlapWaitMs: 500,
   eventsPerCallMax: 256,
   bytesPerCallMax: 512 * 1_024,
   retryDelayMs: 50,
@@ -73,6 +74,8 @@ export interface DispatcherOptions {
   /** Takes the time from the arrival of each appended event to the reply that told it, us. */
   readonly latency?: { record(latencyUs: number): void }
   readonly incident?: (incident: DispatcherIncident) => void
+  /** Whether another process's line feeds this instrument's streams too; not given: none does. */
+  readonly covered?: (instrument: Instrument) => boolean
   /** In [0, 1); for the jitter of retries. */
   readonly random?: () => number
 }
@@ -187,6 +190,7 @@ export class Dispatcher implements VenueSink {
       queue: this.#queue,
       bookBuffers: this.#bookBuffers,
       watch: this.#watch(),
+      covered: options.covered ?? (() => false),
     }
     this.#table = options.table
     this.useTable(options.table)

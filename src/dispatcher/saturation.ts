@@ -25,17 +25,19 @@ export interface SaturationOptions {
 /**
  * Whether the sink wants no more for now. Full is an incident: something takes less than the venue gives, and the bound
  * holds for as long as that lasts. A rest is everyday work and short: a few calls are behind. If it was in vain, because the
- * bus is away or events are held behind a hole, there is no other before the queue was short again.
+ * bus is away or events are held behind a hole, reading goes on, and the next one comes after as many events again.
  */
 export class Saturation {
   readonly #options: SaturationOptions
   #full = false
   #cancelRest: (() => void) | null = null
-  #restVain = false
+  /** Where the next rest begins: beyond the bound by what waits for something else than time. */
+  #restAt: number
   readonly #callbacks = new Set<() => void>()
 
   constructor(options: SaturationOptions) {
     this.#options = options
+    this.#restAt = options.limits.readAheadEventsMax
   }
 
   get full(): boolean {
@@ -55,14 +57,13 @@ export class Saturation {
   grown(): void {
     const { limits, queue, clock } = this.#options
     const { events, bytes } = queue
-    if (events < limits.readAheadEventsMax && events < limits.queueEventsMax && bytes < limits.queueBytesMax) return
     if (events >= limits.queueEventsMax || bytes >= limits.queueBytesMax) {
       this.#full = true
       this.#options.tell('saturated', `the queues are full: ${events} events, ${bytes} bytes`)
-    } else if (!this.#restVain) {
+    } else if (events >= this.#restAt) {
       this.#cancelRest = clock.after(limits.restMsMax, () => {
         this.#cancelRest = null
-        this.#restVain = true
+        this.#restAt = queue.events + limits.readAheadEventsMax
         this.#drained()
       })
     }
@@ -77,12 +78,13 @@ export class Saturation {
       this.#full = false
       this.#options.tell('drained', `the queues have room again: ${events} events, ${bytes} bytes`)
       this.#drained()
-    } else if ((this.#restVain || this.#cancelRest !== null) && events <= limits.readAheadEventsMax / 2) {
-      this.#restVain = false
-      if (this.#cancelRest === null) return
-      this.close()
-      this.#drained()
+      return
     }
+    const isOver = this.#cancelRest !== null && events <= this.#restAt / 2
+    if (events <= limits.readAheadEventsMax) this.#restAt = limits.readAheadEventsMax
+    if (!isOver) return
+    this.close()
+    this.#drained()
   }
 
   close(): void {

@@ -35,27 +35,32 @@ describe('the sink', () => {
     expect([saturation.saturated, saturation.full, drained(), told]).to.deep.equal([false, false, 1, []])
   })
 
-  it('goes on reading up to its bound when a rest was in vain', () => {
+  it('goes on reading when a rest was in vain, and rests again after as many events', () => {
     const { saturation, clock, told, set, drained } = setUp()
     set(20)
     clock.advance(50)
     expect([saturation.saturated, drained()]).to.deep.equal([false, 1])
-    set(30)
-    set(60)
+    set(39)
     expect(saturation.saturated).to.equal(false)
-    set(100)
-    expect([saturation.full, told]).to.deep.equal([true, ['saturated']])
-    set(50)
-    expect([saturation.saturated, drained(), told]).to.deep.equal([false, 2, ['saturated', 'drained']])
+    set(40)
+    expect(saturation.saturated).to.equal(true)
+    set(20)
+    expect([saturation.saturated, drained()]).to.deep.equal([false, 2])
+    set(21)
+    expect(saturation.saturated).to.equal(true)
+    expect(told).to.deep.equal([])
   })
 
-  it('rests again once the queue was short', () => {
-    const { saturation, clock, set } = setUp()
+  it('is full at its bound of events until half are gone, and tells both', () => {
+    const { saturation, clock, told, set } = setUp()
     set(20)
     clock.advance(50)
-    set(10)
-    set(20)
-    expect(saturation.saturated).to.equal(true)
+    set(100)
+    expect([saturation.full, told]).to.deep.equal([true, ['saturated']])
+    set(51)
+    expect(saturation.full).to.equal(true)
+    set(50)
+    expect([saturation.saturated, told]).to.deep.equal([false, ['saturated', 'drained']])
   })
 
   it('is full at its bound of bytes, however few the events', () => {
