@@ -1,43 +1,62 @@
 import { loadConfig } from '../src/config/load.ts'
+import { Dispatcher } from '../src/dispatcher/dispatcher.ts'
+import { buildDispatchTable, type RouteRule } from '../src/dispatcher/table.ts'
+import { Channel } from '../src/domain/event.ts'
+import { asMarket } from '../src/domain/instrument.ts'
 import { SystemClock } from '../src/lib/clock.ts'
-import { Ingest } from '../src/processes/ingest.ts'
 import { RedisConnection } from '../src/redis/connection.ts'
 import { RedisDeadLetterLog } from '../src/redis/dead-letter-log.ts'
 import { RedisEventBus } from '../src/redis/event-bus.ts'
-import { writeInstruments } from '../src/redis/instruments.ts'
 import { Keys } from '../src/redis/keys.ts'
 import { LatencyRecorder } from '../src/telemetry/latency.ts'
-import { createLogger } from '../src/telemetry/logger.ts'
+import { BinanceRest, BinanceStreams, parseTopic, topicFor } from '../src/venues/binance/binance.ts'
+import { LocalRequestBudget } from '../src/venues/budget.ts'
+import { Connections } from '../src/venues/connections/connections.ts'
 import type { WorkerStart } from './messages.ts'
 import { type BenchWorker, serveWorker } from './worker.ts'
 
-/** Meltica's own ingest with its defaults, joined as `processes/start.ts` joins it, in a process of its own. */
+const MARKET = asMarket('BINANCE-SPOT')
+const WEIGHT_PER_MINUTE = 100_000_000
+
+/** The data path of one process with its defaults, joined as `processes/ingest.ts` joins it. */
 class MelticaWorker implements BenchWorker {
   readonly #latency = new LatencyRecorder()
-  #ingest: Ingest | null = null
+  #dispatcher: Dispatcher | null = null
   #calls = 0
   #batches: number[] = []
 
   async start({ ws, rest, streams, redisUrl, maxLength }: WorkerStart): Promise<void> {
     const clock = new SystemClock()
     const { config } = loadConfig({ redis: redisUrl, prefix: 'bench' })
+    const { timeUnit, depthLimit, depthTimeoutMs, restTimeoutMs } = config.venues.binance
+    const { connections: options, frameBytesMax, redundancy: _, ...limits } = config.ingest
     const connection = new RedisConnection(config.redis, 'command')
     await connection.ready()
     const keys = new Keys(config.prefix, config.partitions)
-    const channels = ['TRADE', 'QUOTE', 'TICKER', 'KLINE', 'ORDERBOOK'] as const
-    this.#ingest = new Ingest({
-      config,
-      venue: {
-        environment: 'replay',
-        label: 'bench',
-        streamUrl: ws,
-        restUrl: rest,
-        available: new Set(streams),
-        done: new Promise(() => {}),
-        framesSent: async () => null,
-        close: async () => {},
-      },
-      isCluster: false,
+    const budget = { clock, market: MARKET, weightPerMinute: WEIGHT_PER_MINUTE, usableShare: 1, waitingMax: 10_000 }
+    const venueRest = new BinanceRest({
+      market: MARKET,
+      restUrl: rest,
+      clock,
+      depthLimit,
+      depthTimeoutMs,
+      timeoutMs: restTimeoutMs,
+      budget: new LocalRequestBudget(budget),
+    })
+    const channels = [Channel.Trade, Channel.Quote, Channel.Ticker, Channel.Kline, Channel.OrderBook] as const
+    const rules: RouteRule[] = channels.map((type) => ({ type, market: MARKET, instruments: ['*'], intervals: ['*'] }))
+    const infos = await venueRest.fetchInstruments()
+    const table = buildDispatchTable({
+      version: 1,
+      market: MARKET,
+      rules,
+      instruments: infos,
+      names: { topicFor, parseTopic },
+      available: new Set(streams),
+    })
+    const dispatcher = new Dispatcher({
+      market: MARKET,
+      table,
       bus: new RedisEventBus({
         connection,
         keys,
@@ -49,33 +68,38 @@ class MelticaWorker implements BenchWorker {
           this.#batches.push(offers)
         },
       }),
-      deadLetters: new RedisDeadLetterLog(connection, keys, 1_000),
-      keepInstruments: (infos) => writeInstruments(connection, keys, infos, clock.nowUs()),
+      rest: venueRest,
       clock,
+      partitions: config.partitions,
+      lanes: 1,
+      deadLetters: new RedisDeadLetterLog(connection, keys, 1_000),
+      limits,
       latency: this.#latency,
-      logger: createLogger({
-        level: 'warn',
-        format: 'json',
-        clock,
-        base: {},
-        write: (line) => process.stderr.write(line),
-      }),
       incident: ({ kind, message }) => process.stderr.write(`${kind}: ${message}\n`),
-      signal: new AbortController().signal,
     })
-    await this.#ingest.start()
+    this.#dispatcher = dispatcher
+    const connections = new Connections({
+      protocol: new BinanceStreams({ market: MARKET, streamUrl: ws, timeUnit, frameBytesMax }),
+      sink: dispatcher,
+      clock,
+      random: Math.random,
+      options,
+      log: (level, message) => level !== 'info' && process.stderr.write(`${message}\n`),
+      hooks: { onTopicAcked: (topic) => dispatcher.topicAcked(topic) },
+    })
+    connections.setTopics(new Set(table.topics))
   }
 
   frames(): number {
-    return this.#ingest?.dispatcher?.stats().received ?? 0
+    return this.#dispatcher?.stats().received ?? 0
   }
 
   idle(): boolean {
-    return this.#ingest?.dispatcher?.idle ?? false
+    return this.#dispatcher?.idle ?? false
   }
 
   counts() {
-    const stats = this.#ingest?.dispatcher?.stats()
+    const stats = this.#dispatcher?.stats()
     if (stats === undefined) throw new Error('expected the worker to have been started')
     const { gaps, duplicates, refused, deadLetters, filtered, stale, publishFailures, ...rest } = stats
     const counted = { gaps, duplicates, refused, deadLetters, filtered, stale, publishFailures }

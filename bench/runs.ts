@@ -73,14 +73,15 @@ export class Run {
     this.head = head
   }
 
-  static async open(worker: Worker, tape: string, head: TapeHead, maxLength: number | null = MAX_LENGTH): Promise<Run> {
+  /** `nodeOptions`: more for the worker's Node, for example `--cpu-prof`. */
+  static async open(worker: Worker, tape: string, head: TapeHead, nodeOptions: readonly string[] = []): Promise<Run> {
     const redis = await openRedis()
     const venue = new Companion('./venue-process.ts')
     const { file, args } = WORKERS[worker]
-    const companion = new Companion(file, ['--expose-gc'], args)
+    const companion = new Companion(file, ['--expose-gc', ...nodeOptions], args)
     const addresses = await venue.ask<VenueOpened>({ type: 'open', tape })
     const { streams } = head
-    await companion.ask({ type: 'start', ...addresses, streams, redisUrl: redis.url, maxLength })
+    await companion.ask({ type: 'start', ...addresses, streams, redisUrl: redis.url, maxLength: MAX_LENGTH })
     return new Run(redis, venue, companion, head)
   }
 
