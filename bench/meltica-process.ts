@@ -1,3 +1,4 @@
+import { LocalMembers } from '../src/cluster/local-members.ts'
 import { loadConfig } from '../src/config/load.ts'
 import { Dispatcher } from '../src/dispatcher/dispatcher.ts'
 import { buildDispatchTable, type RouteRule } from '../src/dispatcher/table.ts'
@@ -74,6 +75,9 @@ class MelticaWorker implements BenchWorker {
       lanes: 1,
       deadLetters: new RedisDeadLetterLog(connection, keys, 1_000),
       limits,
+      members: new LocalMembers(clock),
+      worker: 'bench',
+      shareIncident: () => undefined,
       latency: this.#latency,
       incident: ({ kind, message }) => process.stderr.write(`${kind}: ${message}\n`),
     })

@@ -81,6 +81,13 @@ export const relations: readonly Relation[] = [
   ]),
   atLeast('ingest.queueBytesMax', 'ingest.frameBytesMax', ({ ingest }) => [ingest.queueBytesMax, ingest.frameBytesMax]),
   {
+    paths: ['cluster.expiryMs', 'cluster.heartbeatMs'],
+    check: ({ cluster: { expiryMs, heartbeatMs } }) =>
+      expiryMs >= 2 * heartbeatMs
+        ? null
+        : `expected at least twice cluster.heartbeatMs, which is ${heartbeatMs}, found ${expiryMs}`,
+  },
+  {
     paths: ['routes'],
     check: ({ routes }) => {
       const found: string[] = []

@@ -121,6 +121,12 @@ export const configSchema = group({
       overlapMs: integer(100, 3_600_000),
     }),
   }),
+  cluster: group({
+    heartbeatMs: integer(50, 60_000),
+    expiryMs: integer(100, 600_000),
+    handoverMs: integer(0, 600_000),
+    drainMs: integer(0, 3_500),
+  }),
   retention: group({
     TRADE: maxLength,
     QUOTE: maxLength,

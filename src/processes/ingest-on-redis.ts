@@ -1,5 +1,5 @@
+import type { ChannelBatch, PublishResult } from '../bus/publish.ts'
 import type { Config } from '../config/schema.ts'
-import type { DispatcherIncident } from '../dispatcher/dispatcher.ts'
 import { Channel } from '../domain/event.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { RedisConnection } from '../redis/connection.ts'
@@ -7,15 +7,20 @@ import { RedisDeadLetterLog } from '../redis/dead-letter-log.ts'
 import { RedisEventBus } from '../redis/event-bus.ts'
 import { writeInstruments } from '../redis/instruments.ts'
 import type { Keys } from '../redis/keys.ts'
-import { OpsLog } from '../redis/ops-log.ts'
+import { RedisMembers } from '../redis/members.ts'
+import { type OpsEvent, OpsLog } from '../redis/ops-log.ts'
+import { StreamReader } from '../redis/stream-reader.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import { Ingest } from './ingest.ts'
+import { LineRace, type LostEvent } from './line-race.ts'
 import type { VenueAddress } from './venue-address.ts'
 
 /** Entries kept in streams that the configuration does not bound otherwise. */
 const LOG_LENGTH_MAX = 10_000
+/** A sampled event is looked for among so many of the newest of its stream. */
+const SAMPLE_ENTRIES = 200
 /** One entry a kind in this time enters the ops stream. */
 const OPS_REPEAT_US = 1_000_000
 
@@ -23,6 +28,8 @@ export interface IngestOnRedisParts {
   readonly config: Config
   readonly venue: VenueAddress
   readonly connection: RedisConnection
+  /** For heartbeats, which must not wait behind appends. */
+  readonly beatConnection: RedisConnection
   readonly keys: Keys
   readonly worker: string
   readonly clock: Clock
@@ -36,6 +43,11 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
   const { config, connection, keys, clock, logger } = parts
   const channels = [Channel.Trade, Channel.Quote, Channel.Ticker, Channel.Kline, Channel.OrderBook] as const
   const retention = Object.fromEntries(channels.map((channel) => [channel, config.retention[channel].maxLength]))
+  const reader = new StreamReader(parts.beatConnection)
+  const race = new LineRace({
+    nowMs: () => clock.monotonicMs(),
+    winnerReceivedUs: (event) => winnerReceivedUs(reader, keys, event),
+  })
   const tellOps = opsTeller(new OpsLog(connection, keys, LOG_LENGTH_MAX), parts.worker, clock)
   return new Ingest({
     config,
@@ -45,6 +57,9 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
       keys,
       retention,
       onBellFailed: (message) => logger.warn('bell-failed', message),
+      ...(config.ingest.redundancy > 1
+        ? { onPublished: (batches: readonly ChannelBatch[], result: PublishResult) => race.published(batches, result) }
+        : {}),
     }),
     isCluster: connection.isCluster,
     deadLetters: new RedisDeadLetterLog(connection, keys, config.retention.deadLetters.maxLength ?? LOG_LENGTH_MAX),
@@ -56,20 +71,43 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
       const { kind, message, error, ...facts } = incident
       const fields = error === undefined ? facts : { ...facts, error }
       logger[kind === 'drained' ? 'info' : 'warn'](kind, message, fields)
+      const severity = kind === 'drained' ? 'info' : kind === 'refused' ? 'error' : 'warning'
+      tellOps({ severity, ...incident })
+    },
+    members: new RedisMembers(parts.beatConnection, keys),
+    worker: parts.worker,
+    shareIncident: (incident) => {
+      const { kind, severity, message, error } = incident
+      logger[severity === 'info' ? 'info' : 'warn'](kind, message, error === undefined ? {} : { error })
       tellOps(incident)
     },
     signal: parts.signal,
   })
 }
 
+/** When the copy that entered the stream had arrived, us; null where it is not among the newest. */
+async function winnerReceivedUs(reader: StreamReader, keys: Keys, { batch, id }: LostEvent): Promise<number | null> {
+  const stream = keys.stream(batch.market, batch.instrument, batch.channel)
+  for (const { fields } of await reader.newest(stream, SAMPLE_ENTRIES)) {
+    if (fields.venueSeq === id && fields.type === batch.channel) return Number(fields.receivedTime)
+  }
+  return null
+}
+
+interface Told {
+  readonly kind: string
+  readonly severity: OpsEvent['severity']
+  readonly message: string
+  readonly error?: unknown
+}
+
 /** Incidents as entries of the ops stream; when Redis cannot take one, its connection has told that already. */
-function opsTeller(opsLog: OpsLog, worker: string, clock: Clock): (incident: DispatcherIncident) => void {
+function opsTeller(opsLog: OpsLog, worker: string, clock: Clock): (incident: Told) => void {
   const toldUs = new Map<string, number>()
-  return ({ kind, message, error, ...facts }) => {
+  return ({ kind, severity, message, error, ...facts }) => {
     const nowUs = clock.nowUs()
     if (nowUs - (toldUs.get(kind) ?? 0) < OPS_REPEAT_US) return
     toldUs.set(kind, nowUs)
-    const severity = kind === 'drained' ? 'info' : kind === 'refused' ? 'error' : 'warning'
     const cause = error instanceof Error ? { error: error.message } : {}
     opsLog
       .append({ kind, severity, message, worker, time: String(nowUs), facts: JSON.stringify({ ...facts, ...cause }) })

@@ -1,11 +1,13 @@
+import { randomUUID } from 'node:crypto'
 import type { EventBus } from '../bus/publish.ts'
+import type { MemberStore } from '../cluster/member-store.ts'
 import type { Config } from '../config/schema.ts'
 import type { DeadLetterLog } from '../dispatcher/dead-letters.ts'
 import { Dispatcher, type DispatcherIncident } from '../dispatcher/dispatcher.ts'
 import { exportDispatcherMetrics } from '../dispatcher/export-metrics.ts'
 import { buildDispatchTable, type DispatchTable, type RouteRule } from '../dispatcher/table.ts'
-import { Channel } from '../domain/event.ts'
-import { asMarket, type InstrumentInfo } from '../domain/instrument.ts'
+import { Channel, GapCause } from '../domain/event.ts'
+import { asMarket, type InstrumentInfo, partitionOf } from '../domain/instrument.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
@@ -14,7 +16,9 @@ import { BinanceRest, BinanceStreams, parseTopic, topicFor } from '../venues/bin
 import { SymbolTable } from '../venues/binance/symbols.ts'
 import { LocalRequestBudget } from '../venues/budget.ts'
 import { Connections } from '../venues/connections/connections.ts'
+import { IngestShare, type ShareIncident } from './ingest-share.ts'
 import type { VenueAddress } from './venue-address.ts'
+import { version } from './version.ts'
 
 const MARKET = asMarket('BINANCE-SPOT')
 /** The table of the configuration; commands will raise it. It must not differ between processes of one configuration. */
@@ -22,6 +26,11 @@ const TABLE_VERSION = 1
 /** The venue's documented weight per minute until it tells its own. */
 const WEIGHT_PER_MINUTE = 6_000
 const REQUESTS_WAITING_MAX = 5_000
+/** The closing of sockets is waited for no longer; what they still bring then is left to whoever took over. */
+const SOCKETS_CLOSE_MS = 500
+/** Handing over, closing and flushing together; the command line waits a little longer. */
+const CLOSE_MS_MAX = 4_200
+const FLUSH_MS_MIN = 200
 const INSTRUMENTS_RETRY = { baseMs: 500, maxMs: 30_000 }
 
 export interface IngestParts {
@@ -36,6 +45,9 @@ export interface IngestParts {
   readonly latency: LatencyRecorder
   readonly logger: Logger
   readonly incident: (incident: DispatcherIncident) => void
+  readonly members: MemberStore
+  readonly worker: string
+  readonly shareIncident: (incident: ShareIncident) => void
   readonly signal: AbortSignal
 }
 
@@ -47,7 +59,11 @@ export class Ingest {
   readonly #rules: readonly RouteRule[]
   #dispatcher: Dispatcher | null = null
   #connections: Connections | null = null
-  #topics = ''
+  readonly #share: IngestShare
+  /** Every topic of the table, with the partition of its instrument. */
+  #topics: ReadonlyMap<string, number> = new Map()
+  /** Longest way of an event from its arrival to the reply, since the last heartbeat, us. */
+  #lagUs = -1
   #cancelRefresh: () => void = () => {}
   #endExport: () => void = () => {}
   #closed = false
@@ -72,11 +88,34 @@ export class Ingest {
       }),
     })
     this.#rules = venue.available === null ? config.routes : everything()
+    this.#share = new IngestShare({
+      store: parts.members,
+      id: parts.worker,
+      incarnation: randomUUID(),
+      version,
+      clock,
+      cluster: config.cluster,
+      partitions: config.partitions,
+      redundancy: config.ingest.redundancy,
+      topics: () => this.#topics,
+      status: () => this.#connections?.status().topics ?? [],
+      subscribe: (topics, fresh) => {
+        // What flows here for the second time was interrupted in between.
+        if (fresh.length > 0) this.#dispatcher?.interrupted(fresh, GapCause.Disconnect)
+        this.#connections?.setTopics(topics)
+      },
+      uncovered: (topics) => {
+        for (const topic of topics) this.#dispatcher?.topicAcked(topic)
+      },
+      lagMs: () => this.#takeLagMs(),
+      tell: parts.shareIncident,
+    })
   }
 
   /** Learns the instruments, builds the table, subscribes. Waits for the venue's list of instruments however long it takes. */
   async start(): Promise<void> {
     const { config, venue, clock, bus, latency, logger, signal } = this.#parts
+    await this.#share.join()
     const infos = await this.#firstInstruments()
     if (infos === null) return
     const table = this.#table(infos)
@@ -92,8 +131,9 @@ export class Ingest {
       lanes: this.#parts.isCluster ? config.partitions : 1,
       deadLetters: this.#parts.deadLetters,
       limits,
-      latency,
+      latency: { record: (us) => this.#measure(latency, us) },
       incident: this.#parts.incident,
+      covered: (instrument) => this.#share.covers(partitionOf(MARKET, instrument, config.partitions)),
     })
     const dispatcher = this.#dispatcher
     this.#endExport = exportDispatcherMetrics(dispatcher)
@@ -105,14 +145,20 @@ export class Ingest {
       random: Math.random,
       options: connections,
       log: (level, message, facts) => logger[level]('venue-connection', message, facts),
-      hooks: { onTopicAcked: (topic) => dispatcher.topicAcked(topic) },
+      hooks: {
+        // Where another process's line feeds the same stream nothing is missed, so a quiet book needs no snapshot.
+        onTopicAcked: (topic) => {
+          if (!this.#share.covers(this.#topics.get(topic) ?? -1)) dispatcher.topicAcked(topic)
+        },
+      },
     })
     if (table.topics.length === 0) {
       logger.warn('no-topics', 'expected the routes to match instruments of the venue, found none that match', {
         instruments: infos.length,
       })
     }
-    this.#subscribe(table)
+    this.#useTable(table)
+    await this.#share.activate()
     if (!signal.aborted) this.#refreshLater()
   }
 
@@ -125,20 +171,28 @@ export class Ingest {
     if (this.#connections === null) return ['the list of instruments has not come from the venue yet']
     const { connections } = this.#connections.status()
     const down = connections.filter((connection) => connection.state !== 'open').length
-    if (connections.length > 0 && down === connections.length) return ['no connection to the venue stands']
-    return []
+    const found = this.#share.obstacles()
+    if (connections.length > 0 && down === connections.length) found.push('no connection to the venue stands')
+    return found
   }
 
-  /** Closes the sockets, waits for what is under way until `graceMs` is over, and lets go. */
+  /** Hands its partitions over, closes the sockets, waits for what is under way until `graceMs` is over, and lets go. */
   async close(graceMs: number): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     this.#cancelRefresh()
-    await this.#connections?.close()
+    const { clock } = this.#parts
+    const begunMs = clock.monotonicMs()
+    await this.#share.drain()
+    await Promise.race([
+      this.#connections?.close(),
+      new Promise<void>((resolve) => clock.after(SOCKETS_CLOSE_MS, resolve)),
+    ])
     const dispatcher = this.#dispatcher
     if (dispatcher !== null) {
+      const leftMs = CLOSE_MS_MAX - (clock.monotonicMs() - begunMs)
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, graceMs)
+        const timer = setTimeout(resolve, Math.max(FLUSH_MS_MIN, Math.min(graceMs, leftMs)))
         void dispatcher.whenIdle().then(() => {
           clearTimeout(timer)
           resolve()
@@ -147,7 +201,7 @@ export class Ingest {
       dispatcher.close()
       this.#endExport()
     }
-    await this.#rest.close()
+    await Promise.all([this.#share.leave(), this.#rest.close()])
   }
 
   async #firstInstruments(): Promise<readonly InstrumentInfo[] | null> {
@@ -185,7 +239,7 @@ export class Ingest {
         const infos = await this.#learnInstruments()
         if (this.#closed) return
         this.#dispatcher?.instrumentsChanged(infos)
-        this.#subscribe(this.#table(infos))
+        this.#useTable(this.#table(infos))
       } catch (error) {
         logger.warn('instruments-failed', 'the list of instruments could not be refreshed, the old one stays', {
           error,
@@ -206,13 +260,29 @@ export class Ingest {
     })
   }
 
-  #subscribe(table: DispatchTable): void {
-    const topics = [...table.topics, ...table.ignored]
-    const joined = topics.join(' ')
-    if (joined === this.#topics) return
-    this.#topics = joined
+  #useTable(table: DispatchTable): void {
+    const { partitions } = this.#parts.config
+    const topics = new Map<string, number>()
+    for (const { topic, instrument } of table.routes.values()) {
+      topics.set(topic, partitionOf(MARKET, instrument, partitions))
+    }
+    // What is only looked at belongs to no instrument; whoever has the first partition takes it.
+    for (const topic of table.ignored) topics.set(topic, 0)
+    if ([...topics.keys()].join(' ') === [...this.#topics.keys()].join(' ')) return
+    this.#topics = topics
     this.#dispatcher?.useTable(table)
-    this.#connections?.setTopics(new Set(topics))
+    this.#share.topicsChanged()
+  }
+
+  #measure(latency: LatencyRecorder, latencyUs: number): void {
+    if (latencyUs > this.#lagUs) this.#lagUs = latencyUs
+    latency.record(latencyUs)
+  }
+
+  #takeLagMs(): number | null {
+    const lagMs = this.#lagUs < 0 ? null : Math.round(this.#lagUs / 1_000)
+    this.#lagUs = -1
+    return lagMs
   }
 }
 

@@ -20,8 +20,10 @@ import { summaryOf } from './summary.ts'
 import { untilEnd } from './until-end.ts'
 import { openVenue } from './venue-address.ts'
 
-/** What is under way gets this long at the end; with the closing of sockets everything stays below 5 s. */
+/** What is under way gets this long at the end; with the handover and the closing of sockets everything stays below 5 s. */
 const GRACE_MS = 2_000
+/** A heartbeat without an answer for half of the time that a member has to show itself is made again. */
+const BEAT_TIMEOUT_SHARE = 0.5
 /** Log lines below the live view. */
 const INCIDENTS_SHOWN = 5
 
@@ -104,6 +106,7 @@ function workerId(config: Config): string {
 
 interface OpenRedis {
   readonly connection: RedisConnection
+  readonly beatConnection: RedisConnection
   readonly keys: Keys
   readonly worker: string
   /** Called every time the connection stands again after it was lost. */
@@ -121,6 +124,9 @@ async function openRedis(config: Config, clock: Clock, logger: Logger, closings:
     options = { ...options, url: launched.url }
   }
   const callbacks: (() => void)[] = []
+  const beatTimeoutMs = Math.min(options.commandTimeoutMs, Math.ceil(config.cluster.expiryMs * BEAT_TIMEOUT_SHARE))
+  const beatConnection = new RedisConnection({ ...options, commandTimeoutMs: beatTimeoutMs }, 'command')
+  closings.add(() => beatConnection.close())
   const connection = new RedisConnection(options, 'command', {
     failed: (kind, message) => logger.error('redis-failed', message, { connection: kind }),
     ready: (kind, again) => {
@@ -132,10 +138,11 @@ async function openRedis(config: Config, clock: Clock, logger: Logger, closings:
   })
   closings.add(() => connection.close())
   await connection.ready()
+  await beatConnection.ready()
   const keys = new Keys(config.prefix, config.partitions)
   const unfit = unfitness(await checkRedis(connection, keys, () => clock.nowUs() / 1000))
   if (unfit !== null) throw new UnavailableError(unfit)
-  return { connection, keys, worker: workerId(config), onBack: (callback) => callbacks.push(callback) }
+  return { connection, beatConnection, keys, worker: workerId(config), onBack: (callback) => callbacks.push(callback) }
 }
 
 /** Opens the keyspace, and again whenever Redis comes back, because it may come back as another one; then `lost` rejects. */

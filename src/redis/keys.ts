@@ -63,6 +63,11 @@ export class Keys {
     return `${this.prefix}:meta`
   }
 
+  /** Private: who is alive in a role. */
+  members(role: string): string {
+    return `${this.prefix}:{cluster}:${role}:members`
+  }
+
   /** Private: inputs that could not be admitted or mapped. */
   get deadLetters(): string {
     return `${this.prefix}:{ops}:dead-letters`

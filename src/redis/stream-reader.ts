@@ -45,8 +45,13 @@ export class StreamReader {
 
   /** The newest entry, null when the stream is empty. */
   async last(stream: string): Promise<StreamRecord | null> {
-    const entries = (await this.#connection.send('xrevrange', [stream, '+', '-', 'COUNT', 1])) as RawEntry[]
-    return entries[0] ? toRecord(stream, entries[0]) : null
+    return (await this.newest(stream, 1))[0] ?? null
+  }
+
+  /** The newest entries, the newest first, at most `count`. */
+  async newest(stream: string, count: number): Promise<StreamRecord[]> {
+    const entries = (await this.#connection.send('xrevrange', [stream, '+', '-', 'COUNT', count])) as RawEntry[]
+    return entries.map((entry) => toRecord(stream, entry))
   }
 
   /**

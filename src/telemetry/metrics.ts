@@ -124,6 +124,49 @@ export const metrics = {
     labelNames: ['connection'] as const,
     registers,
   }),
+  clusterMembers: new Gauge({
+    name: 'meltica_cluster_members',
+    help: 'Live members of the role as this process sees them',
+    labelNames: ['role'] as const,
+    registers,
+  }),
+  partitionsHeld: new Gauge({
+    name: 'meltica_partitions_held',
+    help: 'Partitions that this process works on, those included that it is handing over',
+    labelNames: ['role'] as const,
+    registers,
+  }),
+  partitionsFlowing: new Gauge({
+    name: 'meltica_partitions_flowing',
+    help: 'Those of them whose streams all flow or are quiet',
+    labelNames: ['role'] as const,
+    registers,
+  }),
+  handovers: new Counter({
+    name: 'meltica_partition_handovers_total',
+    help: 'Partitions taken and given away',
+    labelNames: ['role', 'direction'] as const,
+    registers,
+  }),
+  beatsFailed: new Counter({
+    name: 'meltica_beats_failed_total',
+    help: 'Heartbeats that Redis did not answer',
+    labelNames: ['role'] as const,
+    registers,
+  }),
+  lineOffers: new Counter({
+    name: 'meltica_line_offers_total',
+    help: "Events offered by this process's lines: won, it was the first copy and was appended; lost, another line was first",
+    labelNames: ['market', 'channel', 'outcome'] as const,
+    registers,
+  }),
+  lineBehindSeconds: new Histogram({
+    name: 'meltica_line_behind_seconds',
+    help: "By how much the first copy arrived before this process's, of sampled events that another line won",
+    labelNames: ['market'] as const,
+    buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers,
+  }),
   venueConnections: new Gauge({
     name: 'meltica_venue_connections',
     help: 'Open stream connections',
@@ -193,6 +236,12 @@ export const metrics = {
   venueStrayEvents: new Counter({
     name: 'meltica_venue_stray_events_total',
     help: 'Events of topics that their connection did not carry any more',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  venueHeldBackEvents: new Counter({
+    name: 'meltica_venue_held_back_events_total',
+    help: 'Events of a replacing connection left out, because the one it replaces had not shown that it still delivers',
     labelNames: ['market'] as const,
     registers,
   }),

@@ -16,6 +16,7 @@ const CONTRACTS = [
   'venues/budget.ts',
   'simulator/source.ts',
   'dispatcher/dead-letters.ts',
+  'cluster/member-store.ts',
 ]
 const GROUND = ['domain', 'lib', 'errors.ts', 'telemetry']
 const STAGE = [...GROUND, ...CONTRACTS]

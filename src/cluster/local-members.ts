@@ -1,0 +1,47 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Beat, BeatAnswer, ClusterRole, Member, MemberStore } from './member-store.ts'
+
+/** The in-memory twin of the list of members: for tests, and where one process is all there is. */
+export class LocalMembers implements MemberStore {
+  readonly #clock: Clock
+  readonly #roles = new Map<ClusterRole, Map<string, Member & { readonly seenUs: number }>>()
+  /** Changes as if another Redis process answered. */
+  runId = 'local'
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  async beat(role: ClusterRole, beat: Beat): Promise<BeatAnswer> {
+    const { id, incarnation, state, facts, expiryMs } = beat
+    const nowUs = this.#clock.nowUs()
+    const list = this.#list(role)
+    const mine = list.get(id)
+    const startedUs = beat.startedUs ?? Math.max(nowUs, mine === undefined ? 0 : mine.startedUs + 1)
+    const isLive = mine !== undefined && nowUs - mine.seenUs < expiryMs * 1_000
+    const isOther = mine !== undefined && mine.incarnation !== incarnation
+    const standing = isOther && isLive && mine.startedUs > startedUs ? 'superseded' : 'member'
+    if (standing === 'member') {
+      if (state === 'left') list.delete(id)
+      else list.set(id, { id, incarnation, startedUs, ageMs: 0, state, facts, seenUs: nowUs })
+    }
+    return { standing, startedUs, runId: this.runId, members: await this.list(role) }
+  }
+
+  async list(role: ClusterRole): Promise<readonly Member[]> {
+    const nowUs = this.#clock.nowUs()
+    return [...this.#list(role).values()].map(({ seenUs, ...member }) => ({
+      ...member,
+      ageMs: (nowUs - seenUs) / 1_000,
+    }))
+  }
+
+  #list(role: ClusterRole): Map<string, Member & { readonly seenUs: number }> {
+    let list = this.#roles.get(role)
+    if (list === undefined) {
+      list = new Map()
+      this.#roles.set(role, list)
+    }
+    return list
+  }
+}

@@ -1,0 +1,65 @@
+/** Roles whose members share work by partition. */
+export type ClusterRole = 'ingest' | 'conductor' | 'poller' | 'reader'
+
+/**
+ * `joining`: there, and not ready for work: nothing is assigned to it. `active`: works. `leaving`: works on until others
+ * have taken over, and is assigned nothing any more.
+ */
+export type MemberState = 'joining' | 'active' | 'leaving'
+
+/** What a member tells of itself with every beat. */
+export interface MemberFacts {
+  readonly version: string
+  /** Partitions that it works on. */
+  readonly owns: ReadonlySet<number>
+  /** Those of them whose streams flow. */
+  readonly flows: ReadonlySet<number>
+  /** Since when all it owns flows, us; null while something does not. */
+  readonly flowsSinceUs: number | null
+  /** Longest time from the arrival of a frame to the reply of the append script since the beat before, ms; null: none. */
+  readonly lagMs: number | null
+}
+
+export interface Member {
+  readonly id: string
+  /** One life of a process; another one with the same id takes its place. */
+  readonly incarnation: string
+  /** Redis's clock at its first beat, us. */
+  readonly startedUs: number
+  /** Since its last beat, by Redis's clock. */
+  readonly ageMs: number
+  readonly state: MemberState
+  readonly facts: MemberFacts
+}
+
+export interface Beat {
+  readonly id: string
+  readonly incarnation: string
+  /** As answered to the first beat; null for that one. */
+  readonly startedUs: number | null
+  /** `left`: the last one; the member is taken off the list. */
+  readonly state: MemberState | 'left'
+  readonly facts: MemberFacts
+  readonly expiryMs: number
+}
+
+export interface BeatAnswer {
+  /**
+   * `member`: on the list. `superseded`: a process with the same id that started later beats, so this one is not.
+   * `full`: the list has no room.
+   */
+  readonly standing: 'member' | 'superseded' | 'full'
+  readonly startedUs: number
+  /** Which Redis process answered. */
+  readonly runId: string
+  /** Everybody on the list, also those that have not beaten for longer than the expiry. */
+  readonly members: readonly Member[]
+}
+
+/** The list of a role's members, kept where all of them can see it. */
+export interface MemberStore {
+  /** One call: beats, and answers the list. Throws where the list cannot be reached. */
+  beat(role: ClusterRole, beat: Beat): Promise<BeatAnswer>
+  /** The list, without taking part. Throws where it cannot be reached. */
+  list(role: ClusterRole): Promise<readonly Member[]>
+}

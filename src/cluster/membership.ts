@@ -1,0 +1,235 @@
+import type { Clock } from '../lib/clock.ts'
+import { metrics } from '../telemetry/metrics.ts'
+import type { Beat, BeatAnswer, ClusterRole, Member, MemberFacts, MemberState, MemberStore } from './member-store.ts'
+
+/** What a member sees after a beat. */
+export interface MemberView {
+  /** Whether this process is on the list itself. */
+  readonly standing: BeatAnswer['standing']
+  /** Who is alive, this process included when it is a member. */
+  readonly members: readonly Member[]
+  /** Who was alive at the view before and fell silent since: no word of leaving. */
+  readonly vanished: readonly Member[]
+}
+
+export interface MembershipIncident {
+  readonly kind:
+    | 'member-joined'
+    | 'member-left'
+    | 'member-gone'
+    | 'member-superseded'
+    | 'member-list-full'
+    | 'member-again'
+    | 'beats-lost'
+    | 'beats-back'
+  readonly severity: 'info' | 'warning'
+  readonly message: string
+  readonly member: string
+  readonly error?: unknown
+}
+
+export interface MembershipOptions {
+  readonly store: MemberStore
+  readonly role: ClusterRole
+  readonly id: string
+  /** Unique to this life of the process. */
+  readonly incarnation: string
+  readonly clock: Clock
+  readonly heartbeatMs: number
+  readonly expiryMs: number
+  /** Asked before every beat. */
+  facts(): MemberFacts
+  /** Something is being handed over: beats come faster. */
+  hurries(): boolean
+  seen(view: MemberView): void
+  tell(incident: MembershipIncident): void
+}
+
+/** In a hurry this many beats are made where one is made otherwise. */
+const HURRY_FACTOR = 5
+/** A member that is about to expire is looked at this long after. */
+const LOOK_AFTER_MS = 5
+const DELAY_MS_MIN = 10
+
+/**
+ * This process among the members of a role: one call every heartbeat tells that it is alive and learns who else is.
+ *
+ * Whoever has not beaten for `expiryMs` by Redis's clock is gone. The next beat comes early when somebody is about to be,
+ * so the finding takes no longer than the expiry itself. While Redis cannot be reached nothing changes: ownership is
+ * only economy, so what flows goes on, and the beats resume by themselves. After a change of Redis's `run_id` nobody
+ * counts as gone for one expiry time, also where the new one knows nobody.
+ */
+export class Membership {
+  readonly #options: MembershipOptions
+  #state: MemberState = 'joining'
+  #startedUs: number | null = null
+  #runId = ''
+  #members: readonly Member[] = []
+  #standing: BeatAnswer['standing'] | '' = ''
+  #countsFromMs = 0
+  #beatenMs: number
+  #lost = false
+  #underway: Promise<void> | null = null
+  #cancelNext: () => void = () => {}
+  #closed = false
+
+  constructor(options: MembershipOptions) {
+    this.#options = options
+    this.#beatenMs = options.clock.monotonicMs()
+  }
+
+  /** Since when no beat was answered, ms; 0 while they are answered in time. */
+  get silentMs(): number {
+    const silentMs = this.#options.clock.monotonicMs() - this.#beatenMs
+    return silentMs > this.#options.expiryMs ? silentMs : 0
+  }
+
+  /** Beats from now on; resolves after the first try. */
+  start(): Promise<void> {
+    return this.#beat()
+  }
+
+  /** Takes the state and tells it at once; resolves when that was tried. */
+  async become(state: MemberState): Promise<void> {
+    this.#state = state
+    await this.#underway
+    await this.#beat()
+  }
+
+  /** Takes this process off the list; resolves when that was tried. Later calls do nothing. */
+  async leave(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#cancelNext()
+    await this.#underway
+    if (this.#startedUs === null || this.#lost) return
+    try {
+      await this.#options.store.beat(this.#options.role, { ...this.#next(), state: 'left' })
+    } catch (error) {
+      const { id, tell } = this.#options
+      const message = 'the list of members could not be told that this one leaves; it expires there'
+      tell({ kind: 'beats-lost', severity: 'info', message, member: id, error })
+    }
+  }
+
+  #next(): Beat {
+    const { id, incarnation, expiryMs } = this.#options
+    return { id, incarnation, startedUs: this.#startedUs, state: this.#state, facts: this.#options.facts(), expiryMs }
+  }
+
+  #beat(): Promise<void> {
+    this.#cancelNext()
+    this.#underway ??= this.#beatOnce().finally(() => {
+      this.#underway = null
+    })
+    return this.#underway
+  }
+
+  async #beatOnce(): Promise<void> {
+    const { store, role, clock, heartbeatMs, hurries } = this.#options
+    const begunMs = clock.monotonicMs()
+    let delayMs = heartbeatMs
+    try {
+      const answer = await store.beat(role, this.#next())
+      if (this.#closed) return
+      this.#answered(answer, clock.monotonicMs())
+      delayMs = Math.min(hurries() ? heartbeatMs / HURRY_FACTOR : heartbeatMs, this.#nextExpiryMs())
+    } catch (error) {
+      this.#failed(error)
+    }
+    if (this.#closed) return
+    const spentMs = clock.monotonicMs() - begunMs
+    this.#cancelNext = clock.after(Math.max(DELAY_MS_MIN, delayMs - spentMs), () => void this.#beat())
+  }
+
+  #answered(answer: BeatAnswer, nowMs: number): void {
+    const { id, incarnation, expiryMs, seen, tell } = this.#options
+    if (this.#lost) {
+      const message = `beats are answered again after ${Math.round(nowMs - this.#beatenMs)} ms`
+      tell({ kind: 'beats-back', severity: 'info', message, member: id })
+    }
+    this.#lost = false
+    this.#beatenMs = nowMs
+    this.#startedUs = answer.startedUs
+    if (this.#runId !== '' && answer.runId !== this.#runId) this.#countsFromMs = nowMs + expiryMs
+    this.#runId = answer.runId
+    const others = this.#members.filter((member) => member.incarnation !== incarnation)
+    const alive = answer.members.filter((member) => member.ageMs < expiryMs)
+    if (nowMs < this.#countsFromMs) alive.push(...missingFrom(alive, others))
+    const vanished = missingFrom(alive, others)
+    this.#members = alive
+    this.#tellStanding(answer.standing)
+    this.#tellChanges(alive, others, vanished)
+    seen({
+      standing: answer.standing,
+      members: alive,
+      vanished: vanished.filter(({ state }) => state !== 'leaving'),
+    })
+  }
+
+  #failed(error: unknown): void {
+    const { id, role, expiryMs, tell } = this.#options
+    metrics.beatsFailed.inc({ role })
+    if (this.#lost || this.silentMs === 0) return
+    this.#lost = true
+    const message = `no beat was answered for ${expiryMs} ms: others may count this process as gone, what flows here goes on`
+    tell({ kind: 'beats-lost', severity: 'warning', message, member: id, error })
+  }
+
+  /** Ms until the first of the others would count as gone. */
+  #nextExpiryMs(): number {
+    const ages = this.#members
+      .filter(({ incarnation }) => incarnation !== this.#options.incarnation)
+      .map(({ ageMs }) => ageMs)
+    return this.#options.expiryMs - Math.max(0, ...ages) + LOOK_AFTER_MS
+  }
+
+  #tellStanding(standing: BeatAnswer['standing']): void {
+    const before = this.#standing
+    this.#standing = standing
+    if (standing === before || (before === '' && standing === 'member')) return
+    const { id, role, tell } = this.#options
+    const incident =
+      standing === 'superseded'
+        ? ({
+            kind: 'member-superseded',
+            severity: 'warning',
+            message: `another process with the worker.id ${id} started later and beats: this one steps down and stands by`,
+          } as const)
+        : standing === 'full'
+          ? ({
+              kind: 'member-list-full',
+              severity: 'warning',
+              message: `the list of members of the role ${role} is full: this process stands by`,
+            } as const)
+          : ({
+              kind: 'member-again',
+              severity: 'info',
+              message: `this process is a member of the role ${role} again`,
+            } as const)
+    tell({ ...incident, member: id })
+  }
+
+  #tellChanges(alive: readonly Member[], others: readonly Member[], vanished: readonly Member[]): void {
+    const { role, incarnation, tell } = this.#options
+    for (const { id, state } of vanished) {
+      if (state === 'leaving') {
+        tell({ kind: 'member-left', severity: 'info', message: `${id} has left the role ${role}`, member: id })
+      } else {
+        const message = `${id} of the role ${role} has not beaten for ${this.#options.expiryMs} ms and counts as gone`
+        tell({ kind: 'member-gone', severity: 'warning', message, member: id })
+      }
+    }
+    for (const member of missingFrom(others, alive)) {
+      if (member.incarnation === incarnation) continue
+      const message = `${member.id} has joined the role ${role}`
+      tell({ kind: 'member-joined', severity: 'info', message, member: member.id })
+    }
+  }
+}
+
+/** Members of `these` whose life is not among `those`. */
+function missingFrom(those: readonly Member[], these: readonly Member[]): Member[] {
+  const known = new Set(those.map(({ incarnation }) => incarnation))
+  return these.filter(({ incarnation }) => !known.has(incarnation))
+}

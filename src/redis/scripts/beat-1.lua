@@ -1,0 +1,71 @@
+#!lua
+--[[
+beat: one beat of a member of a role, answered with the list of all members. Redis's own clock decides.
+
+KEYS[1] members hash: member id -> `incarnation startedUs seenUs state facts`; `#run` -> run_id of the Redis process that wrote last.
+ARGV    id ('' reads only), incarnation, startedUs ('' with the first beat), state (joining, active, leaving; left takes the
+        member off the list), facts (one text), expiry ms, ms after which a silent member is forgotten, bound of the list.
+Returns a flat list: standing (member, superseded, full), startedUs, run_id, then for every member id, incarnation, startedUs,
+        age us, state, facts.
+A member that another Redis process heard last counts as just heard: its clock is another one, and nobody could beat meanwhile.
+Of two incarnations with one id that both beat the one that started later stays, the other is answered `superseded`.
+]]
+local members, id, incarnation, started, state, facts = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local expiryUs, forgetUs, membersMax = ARGV[6] * 1000, ARGV[7] * 1000, tonumber(ARGV[8])
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local function text(number) return string.format('%.0f', number) end
+
+local list, count, mine = {}, 0, nil
+local flat = redis.call('HGETALL', members)
+local isOtherRun = redis.call('HGET', members, '#run') ~= run
+for at = 1, #flat, 2 do
+  local key = flat[at]
+  if key ~= '#run' then
+    local inc, since, seen, word, said = string.match(flat[at + 1], '^(%S+) (%d+) (%d+) (%S+) (.*)$')
+    if not inc then
+      if id ~= '' then redis.call('HDEL', members, key) end
+    else
+      if isOtherRun or tonumber(seen) > now then
+        seen = text(now)
+        if id ~= '' then redis.call('HSET', members, key, inc .. ' ' .. since .. ' ' .. seen .. ' ' .. word .. ' ' .. said) end
+      end
+      local member = { key, inc, since, now - seen, word, said }
+      if key == id then
+        mine = member
+      elseif member[4] <= forgetUs then
+        list[#list + 1] = member
+        count = count + 1
+      elseif id ~= '' then
+        redis.call('HDEL', members, key)
+      end
+    end
+  end
+end
+
+local standing = 'member'
+if id ~= '' then
+  if started == '' then
+    started = text(math.max(now, mine and mine[3] + 1 or 0))
+  end
+  if mine and mine[2] ~= incarnation and mine[4] < expiryUs and tonumber(mine[3]) > tonumber(started) then
+    standing = 'superseded'
+    list[#list + 1] = mine
+  elseif state == 'left' then
+    redis.call('HDEL', members, id)
+  elseif not mine and count >= membersMax then
+    standing = 'full'
+  else
+    redis.call('HSET', members, '#run', run, id, incarnation .. ' ' .. started .. ' ' .. text(now) .. ' ' .. state .. ' ' .. facts)
+    list[#list + 1] = { id, incarnation, started, 0, state, facts }
+  end
+end
+
+local reply = { standing, started, run }
+for _, member in ipairs(list) do
+  member[4] = text(member[4])
+  for field = 1, 6 do reply[#reply + 1] = member[field] end
+end
+return reply
