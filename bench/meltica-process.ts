@@ -1,4 +1,3 @@
-import { LocalMembers } from '../src/cluster/local-members.ts'
 import { loadConfig } from '../src/config/load.ts'
 import { Dispatcher } from '../src/dispatcher/dispatcher.ts'
 import { buildDispatchTable, type RouteRule } from '../src/dispatcher/table.ts'
@@ -75,9 +74,6 @@ class MelticaWorker implements BenchWorker {
       lanes: 1,
       deadLetters: new RedisDeadLetterLog(connection, keys, 1_000),
       limits,
-      members: new LocalMembers(clock),
-      worker: 'bench',
-      shareIncident: () => undefined,
       latency: this.#latency,
       incident: ({ kind, message }) => process.stderr.write(`${kind}: ${message}\n`),
     })
