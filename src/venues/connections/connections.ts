@@ -1,7 +1,7 @@
 import { backoffMs } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { StreamProtocol, VenueSink } from '../venue.ts'
-import { coveredWithout, handedOver } from './coverage.ts'
+import { coveredWithout, handedOver, overlaps } from './coverage.ts'
 import type { Staleness } from './freshness.ts'
 import { Layout } from './layout.ts'
 import { Line, type LineEnd, type LineOwner, type Tick } from './line.ts'
@@ -252,7 +252,7 @@ export class Connections implements LineOwner, RepairOwner {
     if (end !== 'retired') this.#reports.lost(line, end, detail)
     const lost: string[] = []
     for (const { topic } of line.carriers.values()) {
-      if (coveredWithout(topic, line, end)) continue
+      if (coveredWithout(topic, line)) continue
       topic.ackedAtUs = null
       if (topic.interrupt()) lost.push(topic.name)
     }
@@ -298,10 +298,33 @@ export class Connections implements LineOwner, RepairOwner {
 
   topicFlowed(carrier: Carrier): void {
     const { topic } = carrier
-    if (topic.flowing) return
+    if (topic.flowing) {
+      carrier.onProbation = topic.carriers.some((other) => other !== carrier && other.lastSeenMs > 0)
+      return
+    }
     topic.flowing = true
     topic.flowingAtUs = this.#clock.nowUs()
     this.#hooks.onTopicFlowing?.(topic.name)
+  }
+
+  /**
+   * Data of a topic that another line carries too. Best prices, statistics and bars have no numbering that shows a hole,
+   * so until the other line has shown that it still delivers, nobody knows whether the two overlap: the other may have
+   * fallen silent before this one began. What comes meanwhile is left out. If the other delivers, it is there already;
+   * if not within `probationMs`, the hole is told and ends with what comes now.
+   */
+  takesOver(carrier: Carrier): boolean {
+    const { topic } = carrier
+    const nowMs = this.#tick.nowMs
+    if (topic.carriers.length === 1 || overlaps(carrier)) {
+      carrier.onProbation = false
+      carrier.heldBackSinceMs = 0
+      return true
+    }
+    if (carrier.heldBackSinceMs === 0) carrier.heldBackSinceMs = nowMs
+    if (nowMs - carrier.heldBackSinceMs < this.#options.probationMs) return false
+    if (topic.interrupt()) this.#tellInterrupted([topic.name], 'lost')
+    return true
   }
 
   topicRefused(carrier: Carrier, error: string, together: number): void {

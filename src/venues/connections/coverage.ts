@@ -1,4 +1,4 @@
-import type { Line, LineEnd } from './line.ts'
+import type { Line } from './line.ts'
 import type { ConnectionsOptions } from './options.ts'
 import type { Carrier, Topic } from './topic.ts'
 
@@ -10,24 +10,33 @@ export function carrierOn(topic: Topic, line: Line | null): Carrier | null {
   return null
 }
 
+/** Whether another line has shown data of the topic since this one's subscription was acknowledged: they overlap. */
+export function overlaps(carrier: Carrier): boolean {
+  for (const other of carrier.topic.carriers) {
+    if (other !== carrier && other.lastSeenMs >= carrier.ackedMs) return true
+  }
+  return false
+}
+
 /**
  * Whether what `lost` carried of a topic came by another line all the time, since the interruption told last: either the
- * other subscription was acknowledged while `lost` still delivered, or all the data since then is the other's. A line
- * that the venue or a planned change closed delivered until its end; one found half-open, only until its last frame.
+ * other subscription was acknowledged while `lost` still delivered, or all the data since then is the other's. Whatever
+ * ended it, a line is known to have delivered until its last byte and no longer.
  */
-export function coveredWithout(topic: Topic, lost: Line, end: LineEnd): boolean {
-  const deliveredUntilMs = end === 'disconnect' || end === 'retired' ? Number.POSITIVE_INFINITY : lost.lastReceivedMs
+export function coveredWithout(topic: Topic, lost: Line): boolean {
   const lostGaveNothing = (carrierOn(topic, lost)?.lastSeenMs ?? 0) === 0
   for (const carrier of topic.carriers) {
     if (carrier.line === lost || carrier.line.state !== 'open' || carrier.phase !== 'acked') continue
-    if (carrier.ackedMs <= deliveredUntilMs || (lostGaveNothing && carrier.lastSeenMs > 0)) return true
+    if (carrier.heldBackSinceMs > 0 && !overlaps(carrier)) continue
+    if (carrier.ackedMs <= lost.lastReceivedMs || (lostGaveNothing && carrier.lastSeenMs > 0)) return true
   }
   return false
 }
 
 /**
  * Whether `next` may take a topic over from `previous` in a planned change: it is acknowledged, and it shows data if
- * the other does, or has had `overlapMs` to do so and the topic counts as quiet.
+ * the other does, or has had `overlapMs` to do so and the topic counts as quiet. And the other line must have shown life
+ * since: one that fell silent before the acknowledgement left a hole that nobody would tell.
  */
 export function handedOver(
   topic: Topic,
@@ -39,6 +48,7 @@ export function handedOver(
   const old = carrierOn(topic, previous)
   if (old === null || old.phase !== 'acked') return true
   const carrier = carrierOn(topic, next)
-  if (carrier === null || carrier.phase !== 'acked') return false
+  if (carrier === null || carrier.phase !== 'acked' || previous === null) return false
+  if (previous.lastReceivedMs < carrier.ackedMs || (carrier.heldBackSinceMs > 0 && !overlaps(carrier))) return false
   return carrier.lastSeenMs > 0 || old.lastSeenMs === 0 || nowMs - carrier.ackedMs >= options.overlapMs
 }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import type { Clock } from '../../lib/clock.ts'
-import type { StreamProtocol, VenueSink } from '../venue.ts'
+import type { StreamProtocol, VenueEvent, VenueSink } from '../venue.ts'
 import type { ConnectionsOptions } from './options.ts'
 import { SlidingWindow } from './outbound.ts'
 import { takeBatch } from './packing.ts'
@@ -17,7 +17,7 @@ export type LineEnd =
   | 'retired'
   | 'closed'
 
-/** Time as of the latest sweep, shared by all lines, so that the hot path reads a number instead of a clock. */
+/** Time as of the latest sweep or acknowledgement, shared by all lines, so that the hot path reads a number instead of a clock. */
 export interface Tick {
   nowMs: number
   /** Silence before this moment does not count: the process stood still, or the sockets were paused. */
@@ -32,6 +32,8 @@ export interface LineCounts {
   /** Events of topics this line does not carry, for example the tail after an UNSUBSCRIBE. */
   strayEvents: number
   repliesUnmatched: number
+  /** Events of a replacement that were left out while the line it replaces had not shown that it still delivers. */
+  heldBackEvents: number
 }
 
 /** What a line reports to the one who owns it. */
@@ -42,6 +44,8 @@ export interface LineOwner {
   topicAcked(carrier: Carrier): void
   /** The first data of a topic on this line; told before the event goes to the sink. */
   topicFlowed(carrier: Carrier): void
+  /** Data of a topic on probation: whether it may go to the sink. */
+  takesOver(carrier: Carrier): boolean
   /** `together` is how many shared the refused message; one of them may be to blame. */
   topicRefused(carrier: Carrier, error: string, together: number): void
   topicsUnsubscribed(line: Line, names: readonly string[]): void
@@ -70,6 +74,8 @@ interface Pending {
 /** After so many errors an UNSUBSCRIBE is given up; what still comes is counted as stray. */
 const UNSUBSCRIBE_TRIES_MAX = 3
 const NO_BATCH_BOUND = Number.MAX_SAFE_INTEGER
+/** What `ws` says where no close frame came (RFC 6455, section 7.1.5). */
+const CLOSED_ABNORMALLY = 1006
 
 /**
  * One socket from opening to end. It is never opened again: the generation is its identity, and once ended every late
@@ -150,12 +156,14 @@ export class Line {
       this.#end('connect-failed', `expected status 101 for the handshake, found ${status}`)
     })
     socket.on('error', (error) => this.#end(this.openedMs === 0 ? 'connect-failed' : 'disconnect', error.message))
-    socket.on('close', (code, reason) =>
+    socket.on('close', (code, reason) => {
+      // A close frame comes behind all data; without one, what was under way is lost.
+      if (code !== CLOSED_ABNORMALLY) this.lastReceivedMs = this.#parts.clock.monotonicMs()
       this.#end(
         this.openedMs === 0 ? 'connect-failed' : 'disconnect',
         `closed by the venue with code ${code} ${reason}`,
-      ),
-    )
+      )
+    })
   }
 
   /** Puts a topic on this line; it is subscribed with the next `flush`. */
@@ -316,6 +324,10 @@ export class Line {
           if (carrier.lastSeenMs === 0) owner.topicFlowed(carrier)
           carrier.lastSeenMs = tick.nowMs
           this.lastEventMs = tick.nowMs
+          if (carrier.onProbation && !showsHoles(frame.event) && !owner.takesOver(carrier)) {
+            counts.heldBackEvents += 1
+            return
+          }
         }
         sink.event(frame.event)
         if (sink.saturated) owner.sinkSaturated()
@@ -334,7 +346,7 @@ export class Line {
   }
 
   #onReply(id: number, error: string | null): void {
-    const { owner, clock, counts } = this.#parts
+    const { owner, clock, counts, tick } = this.#parts
     let key = id
     // An error may come without the id of its request; replies come in order, so it belongs to the oldest.
     if (error !== null && !this.#pending.has(id)) key = this.#pending.keys().next().value ?? id
@@ -346,6 +358,8 @@ export class Line {
     this.#pending.delete(key)
     if (pending.unsubscribed.length > 0) this.#onUnsubscribed(pending.unsubscribed, error)
     const nowMs = clock.monotonicMs()
+    // Whether another line shows data behind this moment decides who covers what, so it is a moment of the tick.
+    tick.nowMs = nowMs
     for (const carrier of pending.carriers) {
       if (this.carriers.get(carrier.name) !== carrier || carrier.phase !== 'sent') continue
       if (error === null) {
@@ -428,6 +442,11 @@ export class Line {
     this.#parts.owner.lineEnded(this, end, detail)
     for (const carrier of [...this.carriers.values()]) this.#forget(carrier)
   }
+}
+
+/** Contiguous ids tell by themselves what is missing before an event. */
+function showsHoles({ kind }: VenueEvent): boolean {
+  return kind === 'trade' || kind === 'delta'
 }
 
 function* unbounded(names: Iterable<string>): Generator<{ name: string; batchMax: number }> {

@@ -57,6 +57,8 @@ export interface ConnectionsOptions {
   readonly errorRetryMsMax: number
   /** In an overlap of two lines: wait this long after the acknowledgement for data on a topic before it counts as quiet. */
   readonly overlapMs: number
+  /** In an overlap: data of the new line that the old one does not show within this time means that the old one is silent. */
+  readonly probationMs: number
   /** The old line stays this much longer than needed, for what it still has under way. */
   readonly lingerMs: number
   /** Life of a connection; null takes the venue's (shorten it to see renewals, or when the venue has). */
@@ -106,6 +108,7 @@ export const defaultConnectionsOptions: ConnectionsOptions = Object.freeze({
   errorRetryBaseMs: 1_000,
   errorRetryMsMax: 60_000,
   overlapMs: 30_000,
+  probationMs: 1_000,
   lingerMs: 1_000,
   lifetimeMs: null,
   renewMarginShareMin: 0.02,

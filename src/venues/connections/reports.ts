@@ -7,7 +7,14 @@ export type ConnectionsLog = (level: 'info' | 'warn', message: string, facts: Re
 
 /** What the connections of one market tell the operators: one log line and one number an incident. */
 export class Reports {
-  readonly counts: LineCounts = { frames: 0, bytes: 0, messagesSent: 0, strayEvents: 0, repliesUnmatched: 0 }
+  readonly counts: LineCounts = {
+    frames: 0,
+    bytes: 0,
+    messagesSent: 0,
+    strayEvents: 0,
+    repliesUnmatched: 0,
+    heldBackEvents: 0,
+  }
   readonly #market: string
   readonly #log: ConnectionsLog
 
@@ -76,6 +83,8 @@ export class Reports {
     metrics.venueMessagesSent.inc(market, counts.messagesSent)
     metrics.venueStrayEvents.inc(market, counts.strayEvents)
     metrics.venueRepliesUnmatched.inc(market, counts.repliesUnmatched)
+    metrics.venueHeldBackEvents.inc(market, counts.heldBackEvents)
+    counts.heldBackEvents = 0
     counts.frames = counts.bytes = counts.messagesSent = counts.strayEvents = counts.repliesUnmatched = 0
     metrics.venueConnections.set(market, open)
     metrics.venueStaleTopics.set(market, stale)

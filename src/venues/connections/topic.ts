@@ -41,7 +41,11 @@ export class Topic {
 
   /** What it carried was interrupted: the next data on any line counts as the first. Answers whether it had been flowing. */
   interrupt(): boolean {
-    for (const carrier of this.carriers) carrier.lastSeenMs = 0
+    for (const carrier of this.carriers) {
+      carrier.lastSeenMs = 0
+      carrier.onProbation = false
+      carrier.heldBackSinceMs = 0
+    }
     const wasFlowing = this.flowing
     this.flowing = false
     this.flowingAtUs = null
@@ -59,6 +63,10 @@ export class Carrier {
   ackedMs = 0
   /** Written for every event, at the resolution of the sweep; 0: no data on this line yet. */
   lastSeenMs = 0
+  /** Its line came while another one carried the topic, and that one has not shown data since; see `Connections.takesOver`. */
+  onProbation = false
+  /** Since when data is left out because of that; 0: none was. */
+  heldBackSinceMs = 0
   /** See `Batchable`. */
   batchMax = Number.MAX_SAFE_INTEGER
   retryAtMs = 0

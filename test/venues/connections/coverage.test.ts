@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { coveredWithout, handedOver } from '../../../src/venues/connections/coverage.ts'
-import { Line, type LineEnd, type LineOwner } from '../../../src/venues/connections/line.ts'
+import { Line, type LineOwner } from '../../../src/venues/connections/line.ts'
 import { defaultConnectionsOptions as options } from '../../../src/venues/connections/options.ts'
 import { Carrier, Topic } from '../../../src/venues/connections/topic.ts'
 import { fakeProtocol, RecordingSink } from './support.ts'
@@ -13,6 +13,7 @@ describe('coverage', () => {
     lineShutdown: () => {},
     topicAcked: () => {},
     topicFlowed: () => {},
+    takesOver: () => true,
     topicRefused: () => {},
     topicsUnsubscribed: () => {},
     unsubscribeRefused: () => {},
@@ -28,7 +29,7 @@ describe('coverage', () => {
       options,
       owner,
       tick: { nowMs: 0, rebaseMs: 0 },
-      counts: { frames: 0, bytes: 0, messagesSent: 0, strayEvents: 0, repliesUnmatched: 0 },
+      counts: { frames: 0, bytes: 0, messagesSent: 0, strayEvents: 0, repliesUnmatched: 0, heldBackEvents: 0 },
     })
     line.state = 'open'
     line.lastReceivedMs = lastReceivedMs
@@ -45,63 +46,71 @@ describe('coverage', () => {
 
   const lossCases: {
     name: string
-    end: LineEnd
     lost: { lastReceivedMs: number; lastSeenMs: number }
     other: { ackedMs: number; lastSeenMs: number } | null
     covered: boolean
   }[] = [
     {
       name: 'no other line',
-      end: 'disconnect',
       lost: { lastReceivedMs: 100, lastSeenMs: 100 },
       other: null,
       covered: false,
     },
     {
-      name: 'the other acknowledged before a close',
-      end: 'disconnect',
-      lost: { lastReceivedMs: 100, lastSeenMs: 100 },
+      name: 'the other acknowledged before its last byte',
+      lost: { lastReceivedMs: 150, lastSeenMs: 100 },
       other: { ackedMs: 150, lastSeenMs: 0 },
       covered: true,
     },
     {
       name: 'the other not acknowledged yet',
-      end: 'disconnect',
       lost: { lastReceivedMs: 100, lastSeenMs: 100 },
       other: { ackedMs: 0, lastSeenMs: 0 },
       covered: false,
     },
     {
-      name: 'the other acknowledged only after a half-open line had delivered its last',
-      end: 'half-open',
+      name: 'the other acknowledged only after it had delivered its last',
       lost: { lastReceivedMs: 100, lastSeenMs: 100 },
       other: { ackedMs: 150, lastSeenMs: 200 },
       covered: false,
     },
     {
-      name: 'the other acknowledged while a half-open line still delivered',
-      end: 'half-open',
+      name: 'the other acknowledged while it still delivered',
       lost: { lastReceivedMs: 100, lastSeenMs: 100 },
       other: { ackedMs: 90, lastSeenMs: 0 },
       covered: true,
     },
     {
       name: 'an interruption told before, and all data since then by the other',
-      end: 'half-open',
       lost: { lastReceivedMs: 100, lastSeenMs: 0 },
       other: { ackedMs: 150, lastSeenMs: 200 },
       covered: true,
     },
   ]
-  for (const { name, end, lost, other, covered } of lossCases) {
+  for (const { name, lost, other, covered } of lossCases) {
     it(`of a lost line, ${name}: ${covered ? 'covered' : 'interrupted'}`, () => {
       const topic = new Topic('aaa@trade', 'aaa', 0)
       const line = openLine(1, lost.lastReceivedMs)
       carry(topic, line, 10, lost.lastSeenMs)
       if (other) carry(topic, openLine(2, 200), other.ackedMs, other.lastSeenMs)
-      expect(coveredWithout(topic, line, end)).to.equal(covered)
+      expect(coveredWithout(topic, line)).to.equal(covered)
     })
   }
+
+  it('by a line whose data was left out, because the old one had not shown that it delivers, does not count', () => {
+    for (const [lastSeenMs, covered] of [
+      [100, false],
+      [130, true],
+    ] as const) {
+      const topic = new Topic('aaa@quote', 'aaa', 0)
+      const line = openLine(1, 200)
+      carry(topic, line, 10, lastSeenMs)
+      carry(topic, openLine(2, 200), 120, 140)
+      const [, carrier] = topic.carriers
+      if (carrier) carrier.heldBackSinceMs = 140
+      expect(coveredWithout(topic, line), `${lastSeenMs}`).to.equal(covered)
+    }
+  })
 
   it('by a line that is itself gone does not count', () => {
     const topic = new Topic('aaa@trade', 'aaa', 0)
@@ -110,10 +119,21 @@ describe('coverage', () => {
     carry(topic, line, 10, 100)
     carry(topic, other, 20, 100)
     other.state = 'closed'
-    expect(coveredWithout(topic, line, 'disconnect')).to.equal(false)
+    expect(coveredWithout(topic, line)).to.equal(false)
   })
 
   const NOW_MS = 100_000
+  it('in a planned change waits for a sign of life of the old line behind the acknowledgement', () => {
+    const topic = new Topic('aaa@trade', 'aaa', 0)
+    const previous = openLine(1, NOW_MS - 50)
+    carry(topic, previous, 10, 50)
+    const successor = openLine(2, NOW_MS)
+    carry(topic, successor, NOW_MS - 40, NOW_MS)
+    expect(handedOver(topic, previous, successor, NOW_MS, options)).to.equal(false)
+    previous.lastReceivedMs = NOW_MS - 30
+    expect(handedOver(topic, previous, successor, NOW_MS, options)).to.equal(true)
+  })
+
   const handoverCases: { name: string; old: [number, number]; next: [number, number]; done: boolean }[] = [
     { name: 'data on both', old: [10, 50], next: [60, 70], done: true },
     { name: 'no acknowledgement on the new one', old: [10, 50], next: [0, 0], done: false },

@@ -143,6 +143,7 @@ export const quickOptions: Partial<ConnectionsOptions> = {
   errorRetryBaseMs: 20,
   errorRetryMsMax: 50,
   overlapMs: 300,
+  probationMs: 80,
   lingerMs: 30,
   pausedMsMax: 300,
 }
