@@ -58,6 +58,11 @@ export class BookLine implements Line {
     return this.#resume !== null
   }
 
+  /** Nothing under way will show where the stream stands: no event waits or flies, no snapshot is at hand. */
+  get idle(): boolean {
+    return this.#pending.length === 0 && this.#flying.length === 0 && this.#snapshot === null
+  }
+
   get unknown(): boolean {
     return this.#state === 'unknown'
   }

@@ -50,7 +50,10 @@ function tickerData(event: VenueTicker): string {
     `"bidPrice":"${event.bidPrice}","bidQuantity":"${event.bidQuantity}",` +
     `"askPrice":"${event.askPrice}","askQuantity":"${event.askQuantity}",` +
     `"openTime":${event.openTimeUs},"closeTime":${event.closeTimeUs},` +
-    `"firstTradeId":"${event.firstTradeId}","lastTradeId":"${event.lastTradeId}","trades":${event.trades}}`
+    // A day without trades has no ids: absent means unknown.
+    (event.firstTradeId === null ? '' : `"firstTradeId":"${event.firstTradeId}",`) +
+    (event.lastTradeId === null ? '' : `"lastTradeId":"${event.lastTradeId}",`) +
+    `"trades":${event.trades}}`
   )
 }
 

@@ -260,7 +260,7 @@ export class Dispatcher implements VenueSink {
     const delayMs = line.unknown ? this.#limits.quietBookDelayMs : this.#limits.silentBookDelayMs
     const cancel = this.#clock.after(delayMs, () => {
       this.#quietWaits.delete(topic)
-      if (line.unproven && !this.#closed) this.#snapshots.want(line.key, false)
+      if (line.unproven && line.idle && !this.#closed) this.#snapshots.want(line.key, false)
     })
     this.#quietWaits.set(topic, cancel)
   }
