@@ -1,4 +1,3 @@
-import type { LiveModel, LiveRow } from '../cli/live-view.ts'
 import { Channel } from '../domain/event.ts'
 import { asInstrument, asMarket } from '../domain/instrument.ts'
 import type { RedisConnection } from '../redis/connection.ts'
@@ -6,6 +5,7 @@ import type { Keys } from '../redis/keys.ts'
 import { StreamReader } from '../redis/stream-reader.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Ingest } from './ingest.ts'
+import type { LiveModel, LiveRow } from './live-view.ts'
 import type { VenueAddress } from './venue-address.ts'
 
 const ROWS_MAX = 20

@@ -1,4 +1,4 @@
-import { type LiveModel, renderLine, renderScreen } from '../cli/live-view.ts'
+import { type LiveModel, renderLine, renderScreen } from './live-view.ts'
 
 /** How the model is shown: in place on a terminal, as one plain line, or as one JSON object a line. */
 export const LiveForm = {

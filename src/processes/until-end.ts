@@ -1,5 +1,5 @@
-import type { StartOptions } from '../cli/start.ts'
 import type { Ingest } from './ingest.ts'
+import type { StartOptions } from './start-options.ts'
 import type { VenueAddress } from './venue-address.ts'
 
 /** A replay is over when all it sent has arrived, or when nothing has come for this long. */

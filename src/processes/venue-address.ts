@@ -1,6 +1,6 @@
-import type { StartOptions } from '../cli/start.ts'
 import type { Config } from '../config/schema.ts'
 import { startSimulatorThread } from '../simulator/thread.ts'
+import type { StartOptions } from './start-options.ts'
 
 /** Where the venue is, and for a simulated one how to watch and end it. */
 export interface VenueAddress {
