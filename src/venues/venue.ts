@@ -136,6 +136,10 @@ export interface ConnectionLimits {
   readonly subscribeBytesPerMessageMax: number
 }
 
+/** What a stream shows of others: data of its own; that there were trades; that best price or quantity are others. */
+export type Sign = 'data' | 'trades' | 'best'
+export const SIGNS: readonly Sign[] = ['data', 'trades', 'best']
+
 /** The half of an adapter that the connection manager drives. */
 export interface StreamProtocol {
   readonly market: Market
@@ -150,10 +154,11 @@ export interface StreamProtocol {
   /** Topics with the same answer (an instrument's) stay on one connection. Absent: the text before the first `@`. */
   groupOf?(topic: string): string
   /**
-   * Whether data of `moved` proves that `topic`, of the same group, must show data within 2 s too: the best price cannot
-   * move while the book stands still. False where unsure; a wrong true calls a quiet stream stale. Absent: never.
+   * Whether `sign`, shown by `moved`, proves that `topic`, of the same group, must show data within 2 s too: the best
+   * price cannot move while the book stands still. False where unsure; a wrong true calls a quiet stream stale. Absent:
+   * never.
    */
-  mustMoveWith?(topic: string, moved: string): boolean
+  mustMoveWith?(topic: string, moved: string, sign: Sign): boolean
 }
 
 /**

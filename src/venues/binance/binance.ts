@@ -1,5 +1,5 @@
 import type { Market } from '../../domain/instrument.ts'
-import type { ConnectionLimits, Frame, StreamProtocol } from '../venue.ts'
+import type { ConnectionLimits, Frame, Sign, StreamProtocol } from '../venue.ts'
 import { FrameParser } from './frames.ts'
 
 export { BinanceRest, type BinanceRestOptions } from './rest.ts'
@@ -64,24 +64,38 @@ export class BinanceStreams implements StreamProtocol {
   }
 
   /**
-   * The best price has an update id that some depth update must cover, and both trade streams tell the same trades. Nothing
-   * else is sure: a deep level moves no best price, and an iceberg order may trade without a level moving.
+   * The best price has an update id that some depth update must cover; all streams of trades, statistics and bars show a
+   * trade within the 2 s of the slowest; the statistics carry the best price, so another one there must be told by
+   * `bookTicker`. Nothing else is sure: a deep level moves no best price, an iceberg order may trade without a level
+   * moving, and statistics move without a trade when one leaves their window.
    */
-  mustMoveWith(topic: string, moved: string): boolean {
-    const word = topic.slice(topic.indexOf('@') + 1)
-    switch (moved.slice(moved.indexOf('@') + 1)) {
-      case 'bookTicker':
-        return word === 'depth@100ms' || word === 'depth'
-      case 'trade':
-        return word === 'aggTrade'
-      case 'aggTrade':
-        return word === 'trade'
-      default:
-        return false
+  mustMoveWith(topic: string, moved: string, sign: Sign): boolean {
+    const word = wordOf(topic)
+    const by = wordOf(moved)
+    switch (sign) {
+      case 'data':
+        if (by === 'bookTicker') return word === 'depth@100ms' || word === 'depth'
+        return (by === 'trade' || by === 'aggTrade') && by !== word && tellsTrades(word)
+      case 'trades':
+        return (by === 'ticker' || isKline(by)) && by !== word && tellsTrades(word)
+      case 'best':
+        return by === 'ticker' && word === 'bookTicker'
     }
   }
 
   parseFrame(text: string, receivedTimeUs: number): Frame {
     return this.#parser.parse(text, receivedTimeUs)
   }
+}
+
+function wordOf(topic: string): string {
+  return topic.slice(topic.indexOf('@') + 1)
+}
+
+function isKline(word: string): boolean {
+  return word.startsWith('kline_')
+}
+
+function tellsTrades(word: string): boolean {
+  return word === 'trade' || word === 'aggTrade' || word === 'ticker' || isKline(word)
 }

@@ -1,4 +1,4 @@
-import type { StreamProtocol } from '../venue.ts'
+import { SIGNS, type StreamProtocol } from '../venue.ts'
 import type { ConnectionsOptions } from './options.ts'
 import { placeGroup } from './packing.ts'
 import { type Group, Slot } from './slot.ts'
@@ -125,8 +125,10 @@ export class Layout {
   #findWitnesses(group: Group): void {
     const topics = [...group.topics.values()]
     for (const topic of topics) {
-      topic.witnesses = topics.filter(
-        (other) => other !== topic && this.#protocol.mustMoveWith?.(topic.name, other.name) === true,
+      topic.witnesses = topics.flatMap((other) =>
+        SIGNS.filter(
+          (sign) => other !== topic && this.#protocol.mustMoveWith?.(topic.name, other.name, sign) === true,
+        ).map((sign) => ({ topic: other, sign })),
       )
     }
   }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import type { Clock } from '../../lib/clock.ts'
-import type { StreamProtocol, VenueEvent, VenueSink } from '../venue.ts'
+import type { StreamProtocol, VenueSink } from '../venue.ts'
 import type { ConnectionsOptions } from './options.ts'
 import { SlidingWindow } from './outbound.ts'
 import { takeBatch } from './packing.ts'
@@ -322,9 +322,12 @@ export class Line {
         if (carrier === undefined) counts.strayEvents += 1
         else {
           if (carrier.lastSeenMs === 0) owner.topicFlowed(carrier)
+          const { kind } = frame.event
+          if (kind === 'ticker' || kind === 'kline') carrier.note(frame.event)
           carrier.lastSeenMs = tick.nowMs
           this.lastEventMs = tick.nowMs
-          if (carrier.onProbation && !showsHoles(frame.event) && !owner.takesOver(carrier)) {
+          // Contiguous ids tell by themselves what is missing before an event.
+          if (carrier.onProbation && kind !== 'trade' && kind !== 'delta' && !owner.takesOver(carrier)) {
             counts.heldBackEvents += 1
             return
           }
@@ -442,11 +445,6 @@ export class Line {
     this.#parts.owner.lineEnded(this, end, detail)
     for (const carrier of [...this.carriers.values()]) this.#forget(carrier)
   }
-}
-
-/** Contiguous ids tell by themselves what is missing before an event. */
-function showsHoles({ kind }: VenueEvent): boolean {
-  return kind === 'trade' || kind === 'delta'
 }
 
 function* unbounded(names: Iterable<string>): Generator<{ name: string; batchMax: number }> {

@@ -63,7 +63,13 @@ export class Repairs {
 
   #observe(group: Group): void {
     for (const topic of group.topics.values()) {
-      for (const carrier of topic.carriers) observe(topic.freshness, carrier.lastSeenMs, this.#options)
+      const { shownMs } = topic
+      for (const carrier of topic.carriers) {
+        observe(topic.freshness, carrier.lastSeenMs, this.#options)
+        shownMs.trades = Math.max(shownMs.trades, carrier.tradesShownMs)
+        shownMs.best = Math.max(shownMs.best, carrier.bestShownMs)
+      }
+      shownMs.data = topic.freshness.seenMs
       this.#neighbourSeenMs = Math.max(this.#neighbourSeenMs, topic.freshness.seenMs)
     }
   }
@@ -87,7 +93,8 @@ export class Repairs {
 
   #judge(topic: Topic, group: Group, carrier: Carrier, nowMs: number, rebaseMs: number): Staleness | null {
     let witnessSeenMs = 0
-    for (const witness of topic.witnesses) witnessSeenMs = Math.max(witnessSeenMs, witness.freshness.seenMs)
+    for (const { topic: witness, sign } of topic.witnesses)
+      witnessSeenMs = Math.max(witnessSeenMs, witness.shownMs[sign])
     let siblingSamples = 0
     if (topic.freshness.seenMs === 0) {
       for (const { freshness } of group.topics.values()) siblingSamples = Math.max(siblingSamples, freshness.samples)

@@ -1,3 +1,4 @@
+import type { Sign, VenueKline, VenueTicker } from '../venue.ts'
 import type { Freshness, Staleness } from './freshness.ts'
 import { newFreshness } from './freshness.ts'
 import type { Line } from './line.ts'
@@ -12,6 +13,11 @@ export interface Repair {
   nextAtMs: number
   /** Of the last step. */
   mendedAtMs: number
+}
+
+export interface Witness {
+  readonly topic: Topic
+  readonly sign: Sign
 }
 
 /** A native topic that is wanted, whichever lines carry it at the moment. */
@@ -30,8 +36,10 @@ export class Topic {
   readonly repair: Repair = { stale: null, step: 'none', attempt: 0, nextAtMs: 0, mendedAtMs: 0 }
   /** Error replies in a row. */
   errors = 0
-  /** Topics of the same group that cannot move without this one. */
-  witnesses: readonly Topic[] = []
+  /** Topics of the same group that cannot show a sign without this one moving, and the sign. */
+  witnesses: readonly Witness[] = []
+  /** When this topic last showed each sign, or somewhat earlier; 0: not yet. */
+  readonly shownMs: Record<Sign, number> = { data: 0, trades: 0, best: 0 }
 
   constructor(name: string, group: string, requestedAtUs: number) {
     this.name = name
@@ -71,9 +79,40 @@ export class Carrier {
   batchMax = Number.MAX_SAFE_INTEGER
   retryAtMs = 0
 
+  /** By this time at the latest there were trades, and best price or quantity became others, as this line's data tells; 0: it does not. */
+  tradesShownMs = 0
+  bestShownMs = 0
+  /** Changes with every trade. */
+  #tradesMark = 0
+  #ticker: VenueTicker | null = null
+
   constructor(topic: Topic, line: Line) {
     this.topic = topic
     this.line = line
     this.name = topic.name
+  }
+
+  /**
+   * Takes note of what statistics and bars tell of other streams, before `lastSeenMs` is that of this event: what changed
+   * did so after the event before it.
+   */
+  note(event: VenueTicker | VenueKline): void {
+    const since = this.lastSeenMs
+    const isTicker = event.kind === 'ticker'
+    const mark = isTicker ? (event.lastTradeId ?? -1) : event.trades === 0 ? -1 : event.openTimeUs + event.trades
+    if (mark > 0 && mark !== this.#tradesMark && this.#tradesMark !== 0) this.tradesShownMs = since
+    this.#tradesMark = mark
+    if (!isTicker) return
+    const before = this.#ticker
+    this.#ticker = event
+    if (before === null) return
+    const { bidPrice, bidQuantity, askPrice, askQuantity } = before
+    if (
+      event.bidPrice !== bidPrice ||
+      event.askPrice !== askPrice ||
+      event.bidQuantity !== bidQuantity ||
+      event.askQuantity !== askQuantity
+    )
+      this.bestShownMs = since
   }
 }

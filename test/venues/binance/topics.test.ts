@@ -65,12 +65,24 @@ describe('BinanceStreams', () => {
 
   it('is sure of a stale neighbour only where the venue leaves no other way', () => {
     const streams = adapter('wss://stream.binance.com:9443')
-    expect(streams.mustMoveWith('btcusdt@depth@100ms', 'btcusdt@bookTicker')).to.equal(true)
-    expect(streams.mustMoveWith('btcusdt@aggTrade', 'btcusdt@trade')).to.equal(true)
-    expect(streams.mustMoveWith('btcusdt@trade', 'btcusdt@aggTrade')).to.equal(true)
-    expect(streams.mustMoveWith('btcusdt@bookTicker', 'btcusdt@depth@100ms')).to.equal(false)
-    expect(streams.mustMoveWith('btcusdt@depth@100ms', 'btcusdt@trade')).to.equal(false)
-    expect(streams.mustMoveWith('btcusdt@kline_1m', 'btcusdt@trade')).to.equal(false)
-    expect(streams.mustMoveWith('btcusdt@depth@100ms', 'btcusdt@ticker')).to.equal(false)
+    const proofs = [
+      ['btcusdt@depth@100ms', 'btcusdt@bookTicker', 'data', true],
+      ['btcusdt@bookTicker', 'btcusdt@depth@100ms', 'data', false],
+      ['btcusdt@depth@100ms', 'btcusdt@trade', 'data', false],
+      ['btcusdt@bookTicker', 'btcusdt@trade', 'data', false],
+      ['btcusdt@aggTrade', 'btcusdt@trade', 'data', true],
+      ['btcusdt@trade', 'btcusdt@aggTrade', 'data', true],
+      ['btcusdt@kline_1m', 'btcusdt@trade', 'data', true],
+      ['btcusdt@ticker', 'btcusdt@aggTrade', 'data', true],
+      ['btcusdt@trade', 'btcusdt@ticker', 'data', false],
+      ['btcusdt@trade', 'btcusdt@ticker', 'trades', true],
+      ['btcusdt@trade', 'btcusdt@kline_1h', 'trades', true],
+      ['btcusdt@kline_1m', 'btcusdt@ticker', 'trades', true],
+      ['btcusdt@bookTicker', 'btcusdt@ticker', 'trades', false],
+      ['btcusdt@bookTicker', 'btcusdt@ticker', 'best', true],
+      ['btcusdt@depth@100ms', 'btcusdt@ticker', 'best', false],
+    ] as const
+    for (const [topic, moved, sign, sure] of proofs)
+      expect(streams.mustMoveWith(topic, moved, sign), `${topic} with ${sign} of ${moved}`).to.equal(sure)
   })
 })

@@ -26,7 +26,7 @@ export function fakeProtocol(venue: { readonly url: string }, limits: Partial<Co
     encodeUnsubscribe: (id, params) => JSON.stringify({ method: 'UNSUBSCRIBE', params, id }),
     encodeListSubscriptions: (id) => JSON.stringify({ method: 'LIST_SUBSCRIPTIONS', id }),
     parseFrame: parseFakeFrame,
-    mustMoveWith: (topic, moved) => topic.endsWith('@depth') && moved.endsWith('@quote'),
+    mustMoveWith: (topic, moved, sign) => sign === 'data' && topic.endsWith('@depth') && moved.endsWith('@quote'),
   }
 }
 
