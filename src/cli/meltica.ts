@@ -10,6 +10,7 @@ import { registerStart } from './start.ts'
 import { registerStreams } from './streams.ts'
 import { registerTail } from './tail.ts'
 import { registerVerify } from './verify.ts'
+import { registerWorkers } from './workers.ts'
 import { describeWrongUse } from './wrong-use.ts'
 
 /**
@@ -122,6 +123,7 @@ function build(): Command {
     registerConfig,
     registerCheck,
     registerVerify,
+    registerWorkers,
   ]) {
     register(host)
   }

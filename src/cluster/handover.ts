@@ -20,6 +20,8 @@ export interface HandoverPlan {
   readonly wanted: ReadonlySet<number>
   /** Partitions that flow at another live member. */
   readonly covered: ReadonlySet<number>
+  /** Partitions that another live member may be writing to, whether it flows already or not. */
+  readonly shared: ReadonlySet<number>
 }
 
 /**
@@ -47,8 +49,15 @@ export function planHandover({ view, self, held, partitions, redundancy }: Hando
     else if (held.has(partition) && !flowsAtAll(partition, ids, byId)) lent.add(partition)
   }
   const covered = new Set<number>()
-  for (const { facts } of others) for (const partition of facts.flows) covered.add(partition)
-  return { owned, lent, wanted: new Set([...owned, ...lent]), covered }
+  const shared = new Set<number>()
+  for (const { facts, state } of others) {
+    for (const partition of facts.flows) covered.add(partition)
+    for (const partition of facts.owns) shared.add(partition)
+    // It is about to take its share, and saw perhaps other members than we do.
+    if (state === 'active' && facts.owns.size === 0) for (const partition of owners.keys()) shared.add(partition)
+  }
+  for (const [partition, ids] of owners.entries()) if (ids.some((id) => id !== self.id)) shared.add(partition)
+  return { owned, lent, wanted: new Set([...owned, ...lent]), covered, shared }
 }
 
 function flowsAtAll(partition: number, ids: readonly string[], byId: ReadonlyMap<string, Member>): boolean {

@@ -8,7 +8,7 @@ export interface MemberView {
   readonly standing: BeatAnswer['standing']
   /** Who is alive, this process included when it is a member. */
   readonly members: readonly Member[]
-  /** Who was alive at the view before and fell silent since: no word of leaving. */
+  /** Who was alive at the view before and is not any more, without having left. */
   readonly vanished: readonly Member[]
 }
 
@@ -156,15 +156,14 @@ export class Membership {
     const others = this.#members.filter((member) => member.incarnation !== incarnation)
     const alive = answer.members.filter((member) => member.ageMs < expiryMs)
     if (nowMs < this.#countsFromMs) alive.push(...missingFrom(alive, others))
-    const vanished = missingFrom(alive, others)
+    // Whoever leaves takes itself off the list; whoever dies stays on it, or another life with its id does.
+    const listed = new Set(answer.members.map((member) => member.id))
+    const missing = missingFrom(alive, others)
+    const vanished = missing.filter((member) => listed.has(member.id))
     this.#members = alive
     this.#tellStanding(answer.standing)
-    this.#tellChanges(alive, others, vanished)
-    seen({
-      standing: answer.standing,
-      members: alive,
-      vanished: vanished.filter(({ state }) => state !== 'leaving'),
-    })
+    this.#tellChanges(alive, others, missing, listed)
+    seen({ standing: answer.standing, members: alive, vanished })
   }
 
   #failed(error: unknown): void {
@@ -210,18 +209,26 @@ export class Membership {
     tell({ ...incident, member: id })
   }
 
-  #tellChanges(alive: readonly Member[], others: readonly Member[], vanished: readonly Member[]): void {
+  #tellChanges(
+    alive: readonly Member[],
+    others: readonly Member[],
+    missing: readonly Member[],
+    listed: ReadonlySet<string>,
+  ): void {
     const { role, incarnation, tell } = this.#options
-    for (const { id, state } of vanished) {
-      if (state === 'leaving') {
+    const ids = new Set(alive.map((member) => member.id))
+    for (const { id } of missing) {
+      if (!listed.has(id)) {
         tell({ kind: 'member-left', severity: 'info', message: `${id} has left the role ${role}`, member: id })
+      } else if (ids.has(id)) {
+        tell({ kind: 'member-joined', severity: 'info', message: `another process has the id ${id} now`, member: id })
       } else {
         const message = `${id} of the role ${role} has not beaten for ${this.#options.expiryMs} ms and counts as gone`
         tell({ kind: 'member-gone', severity: 'warning', message, member: id })
       }
     }
     for (const member of missingFrom(others, alive)) {
-      if (member.incarnation === incarnation) continue
+      if (member.incarnation === incarnation || missing.some(({ id }) => id === member.id)) continue
       const message = `${member.id} has joined the role ${role}`
       tell({ kind: 'member-joined', severity: 'info', message, member: member.id })
     }

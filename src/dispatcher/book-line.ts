@@ -82,6 +82,10 @@ export class BookLine implements Line {
     this.#resume ??= { cause, order: this.#order + 1 }
   }
 
+  overlapped(): void {
+    this.#resume = null
+  }
+
   ready(nowMs: number): boolean {
     if (this.#overlap.holds(nowMs)) return false
     if (this.#pending.length > 0) return true

@@ -77,6 +77,11 @@ export class ChannelLine implements Line {
     else if (this.#resumeParts.get(part) === '') this.#resumeParts.set(part, cause)
   }
 
+  overlapped(part: string): void {
+    // A hole in a contiguous numbering shows by itself.
+    if (!this.#contiguous) this.#resumeParts.set(part, '')
+  }
+
   ready(nowMs: number): boolean {
     if (this.#overlap.holds(nowMs)) return false
     return this.#pending.length > 0 || this.#releasable(nowMs)

@@ -250,6 +250,14 @@ export class Dispatcher implements VenueSink {
     }
   }
 
+  /** Another process's lines flowed for a while after the venue acknowledged these: what came in between is in the stream. */
+  overlapped(topics: readonly string[]): void {
+    for (const topic of topics) {
+      const binding = this.#bindings.get(topic)
+      binding?.line.overlapped(binding.route.interval)
+    }
+  }
+
   /** The venue acknowledged the subscription: a book that stays quiet from here on asks for its snapshot by itself. */
   topicAcked(topic: string): void {
     const binding = this.#bindings.get(topic)

@@ -124,4 +124,6 @@ export interface Line {
   settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void
   /** The venue's line flowed and was interrupted; `part` is the interval of a KLINE line, else ''. */
   interrupted(part: string, cause: GapCause): void
+  /** Another process's line flowed while this one stood already, so nothing is missing between the two. */
+  overlapped(part: string): void
 }

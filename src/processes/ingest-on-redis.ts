@@ -8,12 +8,13 @@ import { RedisEventBus } from '../redis/event-bus.ts'
 import { writeInstruments } from '../redis/instruments.ts'
 import type { Keys } from '../redis/keys.ts'
 import { RedisMembers } from '../redis/members.ts'
+import { RedisOpenGaps } from '../redis/open-gaps.ts'
 import { type OpsEvent, OpsLog } from '../redis/ops-log.ts'
 import { StreamReader } from '../redis/stream-reader.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { metrics } from '../telemetry/metrics.ts'
-import { Ingest } from './ingest.ts'
+import { Ingest, MARKET } from './ingest.ts'
 import { LineRace, type LostEvent } from './line-race.ts'
 import type { VenueAddress } from './venue-address.ts'
 
@@ -64,6 +65,7 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
     isCluster: connection.isCluster,
     deadLetters: new RedisDeadLetterLog(connection, keys, config.retention.deadLetters.maxLength ?? LOG_LENGTH_MAX),
     keepInstruments: (infos) => writeInstruments(connection, keys, infos, clock.nowUs()),
+    openGaps: new RedisOpenGaps(connection, keys, MARKET),
     clock,
     latency: parts.latency,
     logger,

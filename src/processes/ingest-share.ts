@@ -10,6 +10,8 @@ const ROLE = 'ingest'
 /** Of the time a process has to leave, the part after which a stream without data counts as quiet at its successor. */
 const LEAVING_QUIET_SHARE = 1 / 3
 const LOOK_MS = 20
+/** By then what was received before is appended, us. */
+const OVERLAP_US = 500_000
 
 export interface ShareIncident extends Omit<MembershipIncident, 'kind' | 'member'> {
   readonly kind: MembershipIncident['kind'] | 'handover-slow' | 'drain-unfinished' | 'stood-still'
@@ -30,6 +32,8 @@ export interface IngestShareParts {
   status(): Iterable<TopicFlow>
   /** Makes these the topics that flow here. `fresh` are those that did not before. */
   subscribe(topics: ReadonlySet<string>, fresh: readonly string[]): void
+  /** Another process's lines flowed for a while after the venue acknowledged these. */
+  overlapped(topics: readonly string[]): void
   /** The venue acknowledged these a while ago, and the process that covered them is gone. */
   uncovered(topics: readonly string[]): void
   /** Since the call before; see `MemberFacts`. */
@@ -51,6 +55,9 @@ export class IngestShare {
   #lentTold = false
   #takenMs = 0
   #covered: ReadonlySet<number> = new Set()
+  #shared: ReadonlySet<number> = new Set()
+  /** When the venue acknowledged the topics that are known to overlap with another process's, us. */
+  readonly #overlapsSinceUs = new Map<string, number>()
   #view: MemberView | null = null
   #open = false
   #factsMs: number
@@ -93,6 +100,11 @@ export class IngestShare {
   /** Whether another live process's lines feed the streams of this partition. */
   covers(partition: number): boolean {
     return this.#covered.has(partition)
+  }
+
+  /** Whether another live process may be writing to the streams of this partition, also one that has only begun. */
+  shares(partition: number): boolean {
+    return this.#shared.has(partition)
   }
 
   get held(): ReadonlySet<number> {
@@ -183,8 +195,10 @@ export class IngestShare {
     const self = { id, incarnation }
     const plan = planHandover({ view, self, held: this.#held, partitions, redundancy })
     this.#covered = plan.covered
+    this.#shared = plan.shared
     this.#watchLent(plan.lent, clock.monotonicMs())
     if (!isSame(plan.wanted, this.#held)) this.#take(plan.wanted)
+    this.#findOverlaps(view)
     this.#findUncovered(view)
     metrics.clusterMembers.set({ role: ROLE }, view.members.length)
     metrics.partitionsHeld.set({ role: ROLE }, this.#held.size)
@@ -200,6 +214,10 @@ export class IngestShare {
     this.#held = wanted
     this.#takenMs = this.#parts.clock.monotonicMs()
     this.#flow.hold(wanted, this.#takenMs)
+    const topics = this.#parts.topics()
+    for (const topic of this.#overlapsSinceUs.keys()) {
+      if (!wanted.has(topics.get(topic) ?? -1)) this.#overlapsSinceUs.delete(topic)
+    }
     this.#subscribe(before)
   }
 
@@ -227,6 +245,34 @@ export class IngestShare {
     this.#lentTold = true
     const message = `${lent.size} partitions of other members do not flow there after ${2 * cluster.handoverMs} ms, so they go on here`
     tell({ kind: 'handover-slow', severity: 'warning', message })
+  }
+
+  /**
+   * Two lines overlap for certain when the other one told, a while after ours was acknowledged, that it flows: what came
+   * before is in the stream by then, and what came after we have too.
+   */
+  #findOverlaps(view: MemberView): void {
+    const { clock, incarnation } = this.#parts
+    const nowUs = clock.nowUs()
+    const toldUs = new Map<number, number>()
+    for (const { incarnation: other, facts, ageMs } of view.members) {
+      if (other === incarnation) continue
+      for (const partition of facts.flows) {
+        if (!this.#held.has(partition)) continue
+        toldUs.set(partition, Math.max(toldUs.get(partition) ?? 0, nowUs - ageMs * 1_000))
+      }
+    }
+    if (toldUs.size === 0) return
+    const topics = this.#parts.topics()
+    const overlapped: string[] = []
+    for (const { topic, ackedAtUs } of this.#parts.status()) {
+      const partition = topics.get(topic) ?? -1
+      if (ackedAtUs === null || this.#overlapsSinceUs.get(topic) === ackedAtUs) continue
+      if ((toldUs.get(partition) ?? 0) < ackedAtUs + OVERLAP_US) continue
+      this.#overlapsSinceUs.set(topic, ackedAtUs)
+      overlapped.push(topic)
+    }
+    if (overlapped.length > 0) this.#parts.overlapped(overlapped)
   }
 
   /**

@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto'
 import type { EventBus } from '../bus/publish.ts'
 import type { MemberStore } from '../cluster/member-store.ts'
 import type { Config } from '../config/schema.ts'
+import { Adoption, type OpenGapReader } from '../dispatcher/adoption.ts'
 import type { DeadLetterLog } from '../dispatcher/dead-letters.ts'
 import { Dispatcher, type DispatcherIncident } from '../dispatcher/dispatcher.ts'
 import { exportDispatcherMetrics } from '../dispatcher/export-metrics.ts'
 import { buildDispatchTable, type DispatchTable, type RouteRule } from '../dispatcher/table.ts'
 import { Channel, GapCause } from '../domain/event.ts'
-import { asMarket, type InstrumentInfo, partitionOf } from '../domain/instrument.ts'
+import { asMarket, type Instrument, type InstrumentInfo, partitionOf } from '../domain/instrument.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
@@ -20,7 +21,7 @@ import { IngestShare, type ShareIncident } from './ingest-share.ts'
 import type { VenueAddress } from './venue-address.ts'
 import { version } from './version.ts'
 
-const MARKET = asMarket('BINANCE-SPOT')
+export const MARKET = asMarket('BINANCE-SPOT')
 /** The table of the configuration; commands will raise it. It must not differ between processes of one configuration. */
 const TABLE_VERSION = 1
 /** The venue's documented weight per minute until it tells its own. */
@@ -41,6 +42,7 @@ export interface IngestParts {
   readonly deadLetters: DeadLetterLog
   /** Keeps what the venue tells about its instruments. */
   readonly keepInstruments: (infos: readonly InstrumentInfo[]) => Promise<void>
+  readonly openGaps: OpenGapReader
   readonly clock: Clock
   readonly latency: LatencyRecorder
   readonly logger: Logger
@@ -62,6 +64,9 @@ export class Ingest {
   readonly #share: IngestShare
   /** Every topic of the table, with the partition of its instrument. */
   #topics: ReadonlyMap<string, number> = new Map()
+  #routes: DispatchTable['routes'] = new Map()
+  #carried: ReadonlySet<string> = new Set()
+  #adoption: Adoption | null = null
   /** Longest way of an event from its arrival to the reply, since the last heartbeat, us. */
   #lagUs = -1
   #cancelRefresh: () => void = () => {}
@@ -103,7 +108,9 @@ export class Ingest {
         // What flows here for the second time was interrupted in between.
         if (fresh.length > 0) this.#dispatcher?.interrupted(fresh, GapCause.Disconnect)
         this.#connections?.setTopics(topics)
+        this.#carried = topics
       },
+      overlapped: (topics) => this.#dispatcher?.overlapped(topics),
       uncovered: (topics) => {
         for (const topic of topics) this.#dispatcher?.topicAcked(topic)
       },
@@ -133,7 +140,7 @@ export class Ingest {
       limits,
       latency: { record: (us) => this.#measure(latency, us) },
       incident: this.#parts.incident,
-      covered: (instrument) => this.#share.covers(partitionOf(MARKET, instrument, config.partitions)),
+      covered: (instrument) => this.#share.shares(partitionOf(MARKET, instrument, config.partitions)),
     })
     const dispatcher = this.#dispatcher
     this.#endExport = exportDispatcherMetrics(dispatcher)
@@ -159,6 +166,14 @@ export class Ingest {
     }
     this.#useTable(table)
     await this.#share.activate()
+    this.#adoption = new Adoption({
+      reader: this.#parts.openGaps,
+      clock,
+      instruments: () => this.#tradedHere(),
+      fill: ({ instrument, from, to, openedAtUs }) => dispatcher.fillTradeGap(instrument, from, to, openedAtUs),
+      failed: (error) => logger.warn('open-gaps-unread', 'the open gaps could not be read, trying again', { error }),
+    })
+    if (signal.aborted) this.#adoption.close()
     if (!signal.aborted) this.#refreshLater()
   }
 
@@ -181,6 +196,7 @@ export class Ingest {
     if (this.#closed) return
     this.#closed = true
     this.#cancelRefresh()
+    this.#adoption?.close()
     const { clock } = this.#parts
     const begunMs = clock.monotonicMs()
     await this.#share.drain()
@@ -270,8 +286,19 @@ export class Ingest {
     for (const topic of table.ignored) topics.set(topic, 0)
     if ([...topics.keys()].join(' ') === [...this.#topics.keys()].join(' ')) return
     this.#topics = topics
+    this.#routes = table.routes
     this.#dispatcher?.useTable(table)
     this.#share.topicsChanged()
+  }
+
+  /** Instruments whose trades this process takes now. */
+  #tradedHere(): Instrument[] {
+    const traded = new Set<Instrument>()
+    for (const topic of this.#carried) {
+      const route = this.#routes.get(topic)
+      if (route?.channel === Channel.Trade) traded.add(route.instrument)
+    }
+    return [...traded]
   }
 
   #measure(latency: LatencyRecorder, latencyUs: number): void {

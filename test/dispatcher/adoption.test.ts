@@ -1,0 +1,94 @@
+import { expect } from 'chai'
+import { Adoption, type OpenTradeGap } from '../../src/dispatcher/adoption.ts'
+import { asInstrument } from '../../src/domain/instrument.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
+
+describe('gaps that others told and left open', () => {
+  const btc = asInstrument('BTC-USDT')
+  const SECOND_US = 1_000_000
+
+  function looking(open: () => readonly OpenTradeGap[]) {
+    const clock = new ManualClock()
+    const filled: number[] = []
+    const errors: unknown[] = []
+    let here = [btc]
+    const adoption = new Adoption({
+      reader: { openTradeGaps: async (instruments) => open().filter((gap) => instruments.includes(gap.instrument)) },
+      clock,
+      instruments: () => here,
+      fill: ({ from }) => filled.push(from),
+      failed: (error) => errors.push(error),
+    })
+    const gap = (from: number, ageSeconds: number): OpenTradeGap => ({
+      ...{ instrument: btc, from, to: from + 9 },
+      openedAtUs: clock.nowUs() - ageSeconds * SECOND_US,
+    })
+    return {
+      adoption,
+      filled,
+      errors,
+      gap,
+      goTo: (instruments: (typeof btc)[]) => {
+        here = instruments
+      },
+    }
+  }
+
+  it('are filled when the instrument has just come here', async () => {
+    const open: OpenTradeGap[] = []
+    const { adoption, filled, gap } = looking(() => open)
+    open.push(gap(100, 4), gap(200, 3_600))
+    await adoption.look()
+    expect(filled).to.deep.equal([100, 200])
+    adoption.close()
+  })
+
+  it('are left to the process that told them while they are young, and looked at again', async () => {
+    const open: OpenTradeGap[] = []
+    const { adoption, filled, gap } = looking(() => open)
+    open.push(gap(100, 1))
+    await adoption.look()
+    expect(filled).to.deep.equal([])
+    open[0] = gap(100, 6)
+    await adoption.look()
+    expect(filled).to.deep.equal([100])
+    adoption.close()
+  })
+
+  it('are left to this process when it told them itself, and taken up when nobody filled them for a minute', async () => {
+    const open: OpenTradeGap[] = []
+    const { adoption, filled, gap } = looking(() => open)
+    await adoption.look()
+    open.push(gap(100, 30), gap(200, 61))
+    await adoption.look()
+    expect(filled).to.deep.equal([200])
+    adoption.close()
+  })
+
+  it('are of nobody here after the instrument has gone, and orphans again when it comes back', async () => {
+    const open: OpenTradeGap[] = []
+    const { adoption, filled, gap, goTo } = looking(() => open)
+    await adoption.look()
+    goTo([])
+    open.push(gap(100, 5))
+    await adoption.look()
+    expect(filled).to.deep.equal([])
+    goTo([btc])
+    await adoption.look()
+    expect(filled).to.deep.equal([100])
+    adoption.close()
+  })
+
+  it('are looked for again when the ledgers could not be read', async () => {
+    let broken = true
+    const { adoption, filled, errors, gap } = looking(() => {
+      if (broken) throw new Error('away')
+      return [gap(100, 5)]
+    })
+    await adoption.look()
+    broken = false
+    await adoption.look()
+    expect([errors.length, filled]).to.deep.equal([1, [100]])
+    adoption.close()
+  })
+})
