@@ -65,6 +65,8 @@ export class Backfill {
   readonly #options: BackfillOptions
   readonly #waits = new Set<() => void>()
   #queue: (() => Promise<void>)[] = []
+  /** Trade gaps that wait or are worked off. */
+  readonly #taken = new Set<TradeGap>()
   #running = 0
   #closed = false
   tradesFetched = 0
@@ -79,17 +81,23 @@ export class Backfill {
     return this.#running - this.#waits.size + this.#queue.length
   }
 
+  /** Fills the gap, unless one is being filled that shares ids with it: then that one is left to end, and this is not taken. */
   trades(gap: TradeGap): void {
     const { idsPerGapMax } = this.#options.limits
+    for (const other of this.#taken) {
+      if (other.key.instrument === gap.key.instrument && other.from <= gap.to && other.to >= gap.from) return
+    }
     let from = gap.from
     if (gap.to - from + 1 > idsPerGapMax) {
       // The newest are worth most, and the oldest are the likeliest to be beyond the age bound anyway.
       from = gap.to - idsPerGapMax + 1
       this.#options.giveUp(gap.key, gap.from, from - 1, GIVEN_UP)
     }
-    if (!this.#start(() => this.#fillTrades({ ...gap, from }))) {
-      this.#options.giveUp(gap.key, from, gap.to, GIVEN_UP)
-    }
+    const taken = { ...gap, from }
+    this.#taken.add(taken)
+    if (this.#start(() => this.#fillTrades(taken).finally(() => this.#taken.delete(taken)))) return
+    this.#taken.delete(taken)
+    this.#options.giveUp(gap.key, from, gap.to, GIVEN_UP)
   }
 
   klines(gap: KlineGap): void {
