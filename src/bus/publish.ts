@@ -6,13 +6,14 @@ import type { Instrument, Market } from '../domain/instrument.ts'
  * microseconds. The append script alone decides what becomes of it.
  */
 export interface Offer {
-  readonly kind: 'TRADE' | 'QUOTE' | 'TICKER' | 'KLINE' | 'DELTA' | 'SNAPSHOT' | 'GIVEUP'
+  readonly kind: 'TRADE' | 'QUOTE' | 'TICKER' | 'KLINE' | 'DELTA' | 'SNAPSHOT' | 'GIVEUP' | 'LOST'
   /**
    * TRADE: trade or aggregate id. QUOTE: update id. TICKER: close time, us. DELTA, SNAPSHOT: last update id.
    * KLINE: `interval@openTime@trades`, `@closed` appended when final. GIVEUP: first id of the open range to be closed.
+   * LOST: the first of what stood in the stream and cannot be offered again: its id (TRADE, ORDERBOOK), else its receivedTime.
    */
   readonly id: string
-  /** DELTA: first update id. KLINE: `openTime@endTime` (us, end exclusive = close time + 1 ms). GIVEUP: last id of the range. Else ''. */
+  /** DELTA: first update id. KLINE: `openTime@endTime` (us, end exclusive = close time + 1 ms). GIVEUP: last id of the range. LOST: the last. Else ''. */
   readonly first: string
   readonly venueTime: string
   readonly receivedTime: string
@@ -21,6 +22,7 @@ export interface Offer {
   /**
    * TRADE, DELTA, SNAPSHOT: the tolerance is over, a hole below this event is to be declared with this cause.
    * QUOTE, TICKER, KLINE: this event is the first after an interruption of its line.
+   * LOST: the cause of the gap that is told if the stream is empty; in any other stream it is a `duplicate`.
    * GIVEUP: ignored. '' otherwise.
    */
   readonly declare: GapCause | ''
@@ -41,8 +43,12 @@ export interface ChannelBatch {
   readonly numbering: TradeNumbering | ''
   /** The word for the `quality` field of ORDERBOOK events; `LIVE` is written as ''. */
   readonly quality: Quality
-  /** Epoch the caller was last told for this instrument, '' if none. */
+  /**
+   * Epoch the caller was last told for this instrument, '' if none. If another Redis process began to write since then,
+   * nothing is taken and every offer is `refused: epoch`, so that what that process lacks can be offered first.
+   */
   readonly epoch: string
+  /** May be empty: then it only asks for the outcome. */
   readonly offers: readonly Offer[]
 }
 
@@ -56,7 +62,7 @@ export interface ChannelBatch {
  * - `gapToldRefused`: a GAP was appended and the event refused; the book waits for a snapshot or a continuing delta (DELTA).
  */
 export type Verdict = 'duplicate' | 'gap' | 'early' | 'refused' | 'gapTold' | 'gapToldRefused'
-export type RefusalReason = 'unjoined' | 'snapshot-too-old' | 'table-version' | 'ledger-full' | 'error'
+export type RefusalReason = 'unjoined' | 'snapshot-too-old' | 'table-version' | 'ledger-full' | 'epoch' | 'error'
 
 export interface OfferOutcome {
   readonly index: number
@@ -81,6 +87,8 @@ export interface ChannelOutcome {
 export interface PublishResult {
   /** Milliseconds part of the greatest entry id written by this call, 0 if none. */
   readonly greatestEntryMs: number
+  /** The `run_id` of the Redis process that answered. */
+  readonly run: string
   readonly channels: readonly (ChannelOutcome | null)[]
 }
 

@@ -112,6 +112,10 @@ export const configSchema = group({
       gapsAtOnceMax: integer(1, 1000),
       gapsWaitingMax: integer(0, 1_000_000),
     }),
+    ring: group({
+      bytesMax: integer(0, 16 * 1024 * 1024 * 1024),
+      ageMsMax: integer(0, 600_000),
+    }),
     connections: group({
       topicsPerConnection: integer(1, 1024),
       connectsPerWindowMax: integer(1).nullable(),

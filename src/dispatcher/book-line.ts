@@ -4,6 +4,7 @@ import { GapCause, Quality } from '../domain/event.ts'
 import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
 import { bytesOf, type LineOffer, OfferQueue } from './line-offer.ts'
 import { OverlapWait } from './overlap.ts'
+import type { LineRing } from './ring.ts'
 
 /**
  * The line of an ORDERBOOK channel: which deltas are offered, which are held, and when a snapshot is wanted.
@@ -29,6 +30,7 @@ export class BookLine implements Line {
   /** Deltas above a hole: held for the tolerance while joined, the buffer of the next snapshot while not. Sorted by first id. */
   readonly #above = new OfferQueue()
   readonly #overlap: OverlapWait
+  readonly #ring: LineRing
   #flying: LineOffer[] = []
   #state: 'unknown' | 'joined' | 'unjoined' = 'unknown'
   /** Newest snapshot that was not offered yet, or that was answered `early`. */
@@ -46,6 +48,7 @@ export class BookLine implements Line {
     this.tableVersion = tableVersion
     this.#shared = shared
     this.#overlap = new OverlapWait(shared.limits.overlapWaitMs)
+    this.#ring = shared.ring.line()
   }
 
   get quality(): Quality {
@@ -80,6 +83,10 @@ export class BookLine implements Line {
 
   interrupted(_part: string, cause: GapCause): void {
     this.#resume ??= { cause, order: this.#order + 1 }
+  }
+
+  offerAgain(): void {
+    this.#again([], false)
   }
 
   overlapped(): void {
@@ -128,10 +135,16 @@ export class BookLine implements Line {
   settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void {
     const offers = this.#flying
     this.#flying = []
+    if (outcome?.outcomes[0]?.reason === 'epoch') {
+      this.#epoch = outcome.epoch
+      this.#again(offers, retried)
+      return
+    }
     const before = this.#state
     const { unproven } = this
     let next = 0
     if (outcome !== null) {
+      if (this.#epoch !== outcome.epoch && this.#epoch !== '') this.#ring.clear()
       this.#epoch = outcome.epoch
       this.#have = outcome.have === '' ? -1 : Number(outcome.have)
       // Set first, because it decides which bound the deltas that come back are counted in.
@@ -153,6 +166,20 @@ export class BookLine implements Line {
     } else if (this.#state === 'unjoined' && this.#snapshot === null) {
       this.#shared.watch.snapshotWanted(this.key, false)
     }
+    this.#ring.keep(offers, outcome, nowMs)
+  }
+
+  /** What the other Redis may lack goes first, then what was under way, then what waits above a hole; the script sorts it out. */
+  #again(flying: readonly LineOffer[], retried: boolean): void {
+    const { queue, bookBuffers } = this.#shared
+    const front = this.#ring.takeAll(true)
+    for (const offer of front) queue.enter(offer)
+    if (retried) for (const offer of flying) if (offer.known === 'new') offer.known = 'unsure'
+    if (this.#state === 'unjoined') queue.moveFrom(bookBuffers, this.#above.length, this.#above.bytes)
+    this.#pending.putFront([...front, ...flying, ...this.#above.takeAll()])
+    this.#state = 'unknown'
+    this.#have = -1
+    if (front.length > 0) this.#resume = { cause: GapCause.SinkDown, order: 0 }
   }
 
   /** A snapshot matters while the stream is not joined, or not proven to stand where the venue stands. */
@@ -181,11 +208,12 @@ export class BookLine implements Line {
     for (;;) {
       const delta = this.#pending.peek()
       if (delta === undefined) break
-      const above = this.#above.length > 0 && judgeDelta(have, delta) === 'gap'
+      // A snapshot that is offered again keeps its place; whether it is early is for the script to say.
+      const above = delta.kind === 'DELTA' && this.#above.length > 0 && judgeDelta(have, delta) === 'gap'
       if (!above && !putOffer(offers, delta, room)) return
       this.#pending.shift()
       if (above) this.#hold(delta, nowMs)
-      else have = Math.max(have, delta.high)
+      else if (delta.kind !== 'LOST') have = Math.max(have, delta.high)
     }
     for (;;) {
       const head = this.#above.peek()
@@ -211,11 +239,11 @@ export class BookLine implements Line {
       const delta = this.#pending.peek()
       if (delta === undefined) break
       // Ids count for nothing while the stream never had any.
-      const continues = have >= 0 && judgeDelta(have, delta) !== 'gap'
+      const continues = delta.kind !== 'DELTA' || (have >= 0 && judgeDelta(have, delta) !== 'gap')
       if (continues && !putOffer(offers, delta, room)) return
       this.#pending.shift()
       if (continues) {
-        have = Math.max(have, delta.high)
+        if (delta.kind !== 'LOST') have = Math.max(have, delta.high)
       } else {
         this.#shared.bookBuffers.moveFrom(this.#shared.queue, 1, bytesOf(delta))
         this.#buffer(delta, nowMs)
@@ -247,22 +275,25 @@ export class BookLine implements Line {
   #appended(offer: LineOffer | undefined): void {
     if (offer === undefined) return
     this.#shared.queue.leave(offer)
-    if (offer.kind === 'SNAPSHOT') this.counts.snapshots++
+    if (offer.kind === 'LOST') return
+    if (offer.known === 'acknowledged') this.counts.restored++
+    else if (offer.kind === 'SNAPSHOT') this.counts.snapshots++
     else this.counts.appended++
     if (offer.high > this.#have) this.#have = offer.high
     this.#proven(offer)
-    this.#shared.watch.appended(offer)
+    if (offer.known !== 'acknowledged') this.#shared.watch.appended(offer)
   }
 
   #exception(offer: LineOffer, told: OfferOutcome, nowMs: number, retried: boolean): void {
     switch (told.verdict) {
       case 'duplicate':
-        if (retried) {
+        if (offer.known !== 'acknowledged' && (retried || offer.known === 'unsure')) {
           this.#appended(offer)
           return
         }
         this.#shared.queue.leave(offer)
-        this.counts.duplicates++
+        if (offer.kind === 'LOST') return
+        if (offer.known === 'new') this.counts.duplicates++
         if (offer.high >= this.#have) this.#proven(offer)
         return
       case 'gap':

@@ -169,6 +169,7 @@ export function offerOf(event: VenueEvent, data: string, trace: string): LineOff
     part: event.kind === 'kline' ? event.interval : '',
     order: 0,
     heldSinceMs: 0,
+    known: 'new',
   }
 }
 
@@ -191,5 +192,6 @@ export function giveUpOffer(from: number, to: number, how: string, receivedTimeU
     part: '',
     order: 0,
     heldSinceMs: 0,
+    known: 'new',
   }
 }

@@ -3,6 +3,7 @@ import { Channel, GapCause, Quality, type TradeNumbering } from '../domain/event
 import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
 import { type LineOffer, OfferQueue } from './line-offer.ts'
 import { OverlapWait } from './overlap.ts'
+import type { LineRing } from './ring.ts'
 
 /** An interruption of the venue's line, and the number of the first offer after it. */
 interface Interruption {
@@ -33,6 +34,7 @@ export class ChannelLine implements Line {
   readonly #pending = new OfferQueue()
   readonly #held = new OfferQueue()
   readonly #overlap: OverlapWait
+  readonly #ring: LineRing
   #flying: LineOffer[] = []
   /** Last venue id known to be in the stream, -1 while unknown. */
   #have = -1
@@ -52,6 +54,7 @@ export class ChannelLine implements Line {
     this.#shared = shared
     this.#contiguous = key.channel === Channel.Trade
     this.#overlap = new OverlapWait(shared.limits.overlapWaitMs)
+    this.#ring = shared.ring.line()
   }
 
   push(offer: LineOffer): void {
@@ -75,6 +78,10 @@ export class ChannelLine implements Line {
     // An interruption that nothing followed yet goes on: its first cause stands.
     if (this.#contiguous) this.#resume ??= { cause, order: this.#order + 1 }
     else if (this.#resumeParts.get(part) === '') this.#resumeParts.set(part, cause)
+  }
+
+  offerAgain(): void {
+    this.#again([], false)
   }
 
   overlapped(part: string): void {
@@ -137,6 +144,11 @@ export class ChannelLine implements Line {
   settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void {
     const offers = this.#flying
     this.#flying = []
+    if (outcome?.outcomes[0]?.reason === 'epoch') {
+      this.#epoch = outcome.epoch
+      this.#again(offers, retried)
+      return
+    }
     let next = 0
     let have = this.#have
     for (const told of outcome?.outcomes ?? []) {
@@ -148,10 +160,24 @@ export class ChannelLine implements Line {
     for (; next < offers.length; next++) have = this.#appended(offers[next], have)
     if (outcome === null) {
       this.#have = have
-      return
+    } else {
+      if (this.#epoch !== outcome.epoch && this.#epoch !== '') this.#ring.clear()
+      this.#epoch = outcome.epoch
+      if (this.#contiguous && outcome.have !== '') this.#have = Number(outcome.have)
     }
-    this.#epoch = outcome.epoch
-    if (this.#contiguous && outcome.have !== '') this.#have = Number(outcome.have)
+    this.#ring.keep(offers, outcome, nowMs)
+  }
+
+  /** What the other Redis may lack goes first, then what was under way, then what is held; the script sorts it out. */
+  #again(flying: readonly LineOffer[], retried: boolean): void {
+    const front = this.#ring.takeAll(this.#contiguous)
+    for (const offer of front) this.#shared.queue.enter(offer)
+    if (retried) for (const offer of flying) if (offer.known === 'new') offer.known = 'unsure'
+    this.#pending.putFront([...front, ...flying, ...this.#held.takeAll()])
+    this.#have = -1
+    if (front.length === 0) return
+    if (this.#contiguous) this.#resume = { cause: GapCause.SinkDown, order: 0 }
+    else if (this.#ring.incomplete) declareFirstOfParts(front)
   }
 
   #resumed(): void {
@@ -161,9 +187,13 @@ export class ChannelLine implements Line {
   #appended(offer: LineOffer | undefined, have: number): number {
     if (offer === undefined) return have
     this.#shared.queue.leave(offer)
-    if (offer.kind === 'GIVEUP') return have
-    this.counts.appended++
-    this.#shared.watch.appended(offer)
+    if (offer.kind === 'GIVEUP' || offer.kind === 'LOST') return have
+    if (offer.known === 'acknowledged') {
+      this.counts.restored++
+    } else {
+      this.counts.appended++
+      this.#shared.watch.appended(offer)
+    }
     if (offer.part !== '') this.#lastByPart.set(offer.part, offer.low)
     if (this.#resume !== null && offer.order >= this.#resume.order) this.#resume = null
     return this.#contiguous && offer.high > have ? offer.high : have
@@ -177,9 +207,15 @@ export class ChannelLine implements Line {
         this.#hold(offer)
         return have
       case 'duplicate':
-        if (retried) return this.#appendedBefore(offer, have)
+        if (offer.known === 'acknowledged') {
+          this.#shared.queue.leave(offer)
+          // The stream reaches into the ring, so nothing is missing before it.
+          if (this.#resume?.cause === GapCause.SinkDown) this.#resume = null
+          return have
+        }
+        if (retried || offer.known === 'unsure') return this.#appendedBefore(offer, have)
         this.#shared.queue.leave(offer)
-        if (offer.kind !== 'GIVEUP') this.counts.duplicates++
+        if (offer.kind !== 'GIVEUP' && offer.kind !== 'LOST') this.counts.duplicates++
         return have
       case 'gapTold': {
         this.counts.gaps++
@@ -209,6 +245,10 @@ export class ChannelLine implements Line {
 
   #tellGap(shown: LineOffer, have: number): void {
     const { watch } = this.#shared
+    if (shown.kind === 'LOST') {
+      if (this.#contiguous) watch.gapTold(this.key, shown.low, shown.high, shown)
+      return
+    }
     if (this.key.channel === Channel.Kline) {
       watch.gapTold(this.key, this.#lastByPart.get(shown.part) ?? -1, shown.low - 1, shown)
     } else if (this.#contiguous && have >= 0 && shown.low > have + 1) {
@@ -259,5 +299,15 @@ export class ChannelLine implements Line {
     if (resume !== null && head.order >= resume.order) return resume.cause
     const overdue = nowMs - head.heldSinceMs >= this.#shared.limits.latenessToleranceMs
     return overdue ? GapCause.Lost : GapCause.Overflow
+  }
+}
+
+/** What begins a part again says so: the script tells the gap before it unless it is in the stream already. */
+function declareFirstOfParts(offers: readonly LineOffer[]): void {
+  const seen = new Set<string>()
+  for (const offer of offers) {
+    if (offer.kind === 'LOST' || offer.source.includes('.rest.') || seen.has(offer.part)) continue
+    seen.add(offer.part)
+    if (offer.declare === '') offer.declare = GapCause.SinkDown
   }
 }

@@ -1,84 +1,31 @@
 import { randomBytes } from 'node:crypto'
-import type { EventBus, RefusalReason } from '../bus/publish.ts'
-import { Channel, type GapCause, type Quality } from '../domain/event.ts'
+import type { RefusalReason } from '../bus/publish.ts'
+import { Channel, GapCause, type Quality } from '../domain/event.ts'
 import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueRest, VenueSink } from '../venues/venue.ts'
-import { Backfill, type BackfillLimits } from './backfill.ts'
+import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueSink } from '../venues/venue.ts'
+import { Backfill } from './backfill.ts'
 import { BookLine } from './book-line.ts'
 import { channelOfKind, giveUpOffer, offerOf, payloadOf, typeOfKind } from './canonical.ts'
 import { ChannelLine } from './channel-line.ts'
-import { type DeadLetterLog, DeadLetters } from './dead-letters.ts'
-import { Lane, type LaneLimits } from './lane.ts'
-import type { LineKey, LineLimits, LineShared, LineWatch } from './line.ts'
+import { DeadLetters } from './dead-letters.ts'
+import { Lane } from './lane.ts'
+import type { LineKey, LineShared, LineWatch } from './line.ts'
 import { type LineOffer, OfferGauge } from './line-offer.ts'
-import { Saturation, type SaturationLimits } from './saturation.ts'
+import {
+  type DispatcherIncident,
+  type DispatcherLimits,
+  type DispatcherOptions,
+  defaultDispatcherLimits,
+} from './options.ts'
+import { Ring } from './ring.ts'
+import { Saturation } from './saturation.ts'
 import { SnapshotRequests } from './snapshots.ts'
 import { type DispatcherStats, sumLines } from './stats.ts'
 import type { DispatchTable, TopicRoute } from './table.ts'
 
-/** Every bound of the dispatcher. */
-export interface DispatcherLimits extends LineLimits, LaneLimits, SaturationLimits {
-  /** A book without any delta asks for its snapshot this long after its topic was acknowledged. */
-  readonly quietBookDelayMs: number
-  /** After an interruption a book that stays silent this long is compared with a snapshot. */
-  readonly silentBookDelayMs: number
-  readonly deadLettersQueueMax: number
-  readonly deadLetterKindsMax: number
-  readonly backfill: BackfillLimits
-}
-
-export const defaultDispatcherLimits: DispatcherLimits = {
-  latenessToleranceMs: 150,
-  earlyToleranceMs: 1_000,
-  heldPerLineMax: 10_000,
-  bookBufferEventsMax: 2_000,
-  bookBuffersEventsMax: 200_000,
-  overlapWaitMs: 500,
-  eventsPerCallMax: 256,
-  bytesPerCallMax: 512 * 1_024,
-  retryDelayMs: 50,
-  retryDelayMsMax: 2_000,
-  queueEventsMax: 100_000,
-  queueBytesMax: 64 * 1_024 * 1_024,
-  readAheadEventsMax: 1_024,
-  restMsMax: 50,
-  quietBookDelayMs: 250,
-  silentBookDelayMs: 5_000,
-  deadLettersQueueMax: 1_000,
-  deadLetterKindsMax: 1_000,
-  backfill: { ageMsMax: 600_000, idsPerGapMax: 50_000, gapsAtOnceMax: 16, gapsWaitingMax: 10_000 },
-}
-
-/** Something went wrong and was dealt with; for the log, which limits how often it says the same. */
-export interface DispatcherIncident {
-  readonly kind: 'publish-failed' | 'snapshot-failed' | 'backfill-failed' | 'refused' | 'saturated' | 'drained'
-  readonly message: string
-  readonly instrument?: Instrument
-  readonly channel?: Channel
-  readonly error?: unknown
-}
-
-export interface DispatcherOptions {
-  readonly market: Market
-  readonly table: DispatchTable
-  readonly bus: EventBus
-  readonly rest: VenueRest
-  readonly clock: Clock
-  /** Number of partitions of the keyspace. */
-  readonly partitions: number
-  /** Calls that may be under way at once: 1 where one Redis serves all partitions, `partitions` on a Cluster. */
-  readonly lanes: number
-  readonly deadLetters: DeadLetterLog
-  readonly limits?: Partial<DispatcherLimits>
-  /** Takes the time from the arrival of each appended event to the reply that told it, us. */
-  readonly latency?: { record(latencyUs: number): void }
-  readonly incident?: (incident: DispatcherIncident) => void
-  /** Whether another process's line feeds this instrument's streams too; not given: none does. */
-  readonly covered?: (instrument: Instrument) => boolean
-  /** In [0, 1); for the jitter of retries. */
-  readonly random?: () => number
-}
+export type { DispatcherIncident, DispatcherLimits, DispatcherOptions } from './options.ts'
+export { defaultDispatcherLimits } from './options.ts'
 
 /** What a topic feeds, looked up once per frame. */
 interface Binding {
@@ -106,6 +53,7 @@ export class Dispatcher implements VenueSink {
   readonly #shared: LineShared
   readonly #queue = new OfferGauge()
   readonly #bookBuffers = new OfferGauge()
+  readonly #ring: Ring
   readonly #deadLetters: DeadLetters
   readonly #snapshots: SnapshotRequests
   readonly #backfill: Backfill
@@ -129,6 +77,7 @@ export class Dispatcher implements VenueSink {
     this.#clock = options.clock
     const { clock, rest } = options
     const random = options.random ?? Math.random
+    this.#ring = new Ring(this.#limits.ring)
     this.#saturation = new Saturation({
       limits: this.#limits,
       queue: this.#queue,
@@ -137,23 +86,23 @@ export class Dispatcher implements VenueSink {
     })
     const settled = () => this.#settled()
     for (let index = 0; index < options.lanes; index++) {
-      this.#lanes.push(
-        new Lane({
-          bus: options.bus,
-          clock,
-          random,
-          limits: this.#limits,
-          answered: () => {
-            this.#answeredUs = clock.nowUs()
-          },
-          settled,
-          failed: ({ error, attempt, delayMs }) => {
-            this.#publishFailures++
-            const message = `a call to the data bus failed for the ${attempt}. time, it is made again in ${Math.round(delayMs)} ms`
-            this.#tell({ kind: 'publish-failed', message, error })
-          },
-        }),
-      )
+      const lane: Lane = new Lane({
+        bus: options.bus,
+        clock,
+        random,
+        limits: this.#limits,
+        answered: () => {
+          this.#answeredUs = clock.nowUs()
+        },
+        settled,
+        failed: ({ error, attempt, delayMs }) => {
+          this.#publishFailures++
+          const message = `a call to the data bus failed for the ${attempt}. time, it is made again in ${Math.round(delayMs)} ms`
+          this.#tell({ kind: 'publish-failed', message, error })
+        },
+        sinkChanged: () => this.#sinkChanged(lane),
+      })
+      this.#lanes.push(lane)
     }
     this.#deadLetters = new DeadLetters({
       log: options.deadLetters,
@@ -190,6 +139,7 @@ export class Dispatcher implements VenueSink {
       queue: this.#queue,
       bookBuffers: this.#bookBuffers,
       watch: this.#watch(),
+      ring: this.#ring,
       covered: options.covered ?? (() => false),
     }
     this.#table = options.table
@@ -246,8 +196,16 @@ export class Dispatcher implements VenueSink {
   interrupted(topics: readonly string[], cause: GapCause): void {
     for (const topic of topics) {
       const binding = this.#bindings.get(topic)
-      binding?.line.interrupted(binding.route.interval, cause)
+      if (binding === undefined) continue
+      // What overflowed because the bus does not take it is the bus's doing.
+      const told = cause === GapCause.Overflow && binding.lane.failing ? GapCause.SinkDown : cause
+      binding.line.interrupted(binding.route.interval, told)
     }
+  }
+
+  /** The connection to the bus was lost and stands again: it may lead to another Redis process now. */
+  sinkReturned(): void {
+    for (const lane of this.#lanes) lane.probe()
   }
 
   /** Another process's lines flowed for a while after the venue acknowledged these: what came in between is in the stream. */
@@ -345,6 +303,8 @@ export class Dispatcher implements VenueSink {
       queueEvents: this.#queue.events,
       queueBytes: this.#queue.bytes,
       bookBufferEvents: this.#bookBuffers.events,
+      ringEvents: this.#ring.events,
+      ringBytes: this.#ring.bytes,
       publishFailures: this.#publishFailures,
       snapshotRequests: this.#snapshots.requests,
       snapshotFailures: this.#snapshots.failures,
@@ -363,6 +323,17 @@ export class Dispatcher implements VenueSink {
     for (const cancel of this.#quietWaits.values()) cancel()
     this.#quietWaits.clear()
     for (const callback of this.#idleCallbacks.splice(0)) callback()
+  }
+
+  #sinkChanged(lane: Lane): void {
+    const message = 'another Redis process answers than before, so everything remembered is offered again'
+    this.#tell({ kind: 'sink-changed', message })
+    this.#options.sinkChanged?.()
+    for (const line of this.#lines.values()) {
+      if (this.#laneOf(line.key.instrument) !== lane) continue
+      line.offerAgain()
+      lane.markReady(line)
+    }
   }
 
   #watch(): LineWatch {

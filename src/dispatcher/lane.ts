@@ -8,6 +8,8 @@ export interface LaneLimits {
   readonly bytesPerCallMax: number
   readonly retryDelayMs: number
   readonly retryDelayMsMax: number
+  /** After so long without any call the bus is asked whether it is still the same, so that quiet channels know too, ms. */
+  readonly probeAfterMs: number
 }
 
 export interface PublishFailure {
@@ -28,6 +30,8 @@ export interface LaneOptions {
   answered(): void
   /** They are, or there was nothing to call for. */
   settled(): void
+  /** Another Redis process answers than before; all that this lane's lines know of it is void. */
+  sinkChanged(): void
 }
 
 /**
@@ -47,6 +51,13 @@ export class Lane {
   #cancelRetry: (() => void) | null = null
   #closed = false
   greatestEntryMs = 0
+  /** `run_id` of the Redis process that answered last. */
+  #run = ''
+  /** What a question without offers is asked of: the batch that was answered last. */
+  #asked: ChannelBatch | null = null
+  #answeredMs = 0
+  #probing = false
+  #cancelProbe: (() => void) | null = null
 
   constructor(options: LaneOptions) {
     this.#options = options
@@ -54,6 +65,11 @@ export class Lane {
 
   get busy(): boolean {
     return this.#call !== null || this.#ring.length > 0
+  }
+
+  /** The call under way was made before and failed: the bus can not be used. */
+  get failing(): boolean {
+    return this.#call !== null && this.#call.attempt > 0
   }
 
   /** The line may have something to offer. */
@@ -71,8 +87,47 @@ export class Lane {
   close(): void {
     this.#closed = true
     this.#cancelRetry?.()
+    this.#cancelProbe?.()
     this.#wake?.cancel()
     this.#wake = null
+  }
+
+  /** Asks now whether the bus is still the same, unless a call is under way that will tell. */
+  probe(): void {
+    const asked = this.#asked
+    if (asked === null || this.#call !== null || this.#probing || this.#closed) return
+    this.#probing = true
+    const answered = (result: PublishResult | null): void => {
+      this.#probing = false
+      if (this.#closed) return
+      this.#answeredMs = this.#options.clock.monotonicMs()
+      // The answer to a call that has begun meanwhile tells it too, and what that call carries comes back in its order then.
+      if (result !== null && this.#call === null) this.#notice(result.run)
+      this.#probeLater()
+    }
+    Promise.resolve([{ ...asked, offers: [] }])
+      .then((batches) => this.#options.bus.publish(batches))
+      // The next one tells; whether Redis can be reached at all is told by its connection.
+      .then(answered, () => answered(null))
+  }
+
+  #probeLater(): void {
+    if (this.#cancelProbe !== null || this.#closed) return
+    const { clock, limits } = this.#options
+    const delayMs = Math.max(1, this.#answeredMs + limits.probeAfterMs - clock.monotonicMs())
+    this.#cancelProbe = clock.after(delayMs, () => {
+      this.#cancelProbe = null
+      const quietMs = clock.monotonicMs() - this.#answeredMs
+      if (quietMs < limits.probeAfterMs || this.#call !== null) this.#probeLater()
+      else this.probe()
+    })
+  }
+
+  #notice(run: string): void {
+    if (run === this.#run) return
+    const first = this.#run === ''
+    this.#run = run
+    if (!first) this.#options.sinkChanged()
   }
 
   readonly #flush = (): void => {
@@ -132,6 +187,10 @@ export class Lane {
       if (line.ready(nowMs)) this.markReady(line)
       else this.#sleep(line)
     }
+    this.#answeredMs = nowMs
+    this.#asked = call.batches[0] ?? null
+    this.#notice(result.run)
+    this.#probeLater()
     if (this.#ring.length > 0 && !this.#scheduled && !this.#closed) {
       this.#scheduled = true
       setImmediate(this.#flush)

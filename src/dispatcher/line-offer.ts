@@ -17,6 +17,8 @@ export interface LineOffer extends Offer {
   order: number
   /** Monotonic ms since when it waits for something missing below it; 0 while it never did. */
   heldSinceMs: number
+  /** What is known of it: nothing yet, that the answer to it got lost, or that it was in the stream of some Redis. */
+  known: 'new' | 'unsure' | 'acknowledged'
 }
 
 /** What the fixed fields of an offer weigh beside its payload, so that bytes can be bounded without being measured. */
@@ -83,6 +85,22 @@ export class OfferQueue {
       this.#head = 0
     }
     return offer
+  }
+
+  /** Puts these before everything else. */
+  putFront(offers: readonly LineOffer[]): void {
+    if (offers.length === 0) return
+    this.#items = [...offers, ...this.#items.slice(this.#head)]
+    this.#head = 0
+    for (const offer of offers) this.bytes += bytesOf(offer)
+  }
+
+  takeAll(): LineOffer[] {
+    const all = this.#items.slice(this.#head)
+    this.#items = []
+    this.#head = 0
+    this.bytes = 0
+    return all
   }
 
   /** Puts it where its first id belongs; false when one that covers the same ids is there already. */

@@ -2,6 +2,7 @@ import type { ChannelBatch, ChannelOutcome, RefusalReason } from '../bus/publish
 import type { Channel, GapCause } from '../domain/event.ts'
 import type { Instrument, Market, VenueSymbol } from '../domain/instrument.ts'
 import { bytesOf, type LineOffer, type OfferGauge } from './line-offer.ts'
+import type { Ring } from './ring.ts'
 
 /** Which channel a line feeds. */
 export interface LineKey {
@@ -55,6 +56,8 @@ export interface LineCounts {
   refusedByReason: Partial<Record<RefusalReason, number>>
   /** Deltas that a snapshot stood for, so they never entered. */
   stale: number
+  /** Offered again to a Redis that lacked them, and appended. */
+  restored: number
   /** Times the older half of an unjoined book's buffer was thrown away at its bound. */
   bufferRestarts: number
 }
@@ -68,6 +71,7 @@ export function newLineCounts(): LineCounts {
     refused: 0,
     refusedByReason: {},
     stale: 0,
+    restored: 0,
     bufferRestarts: 0,
   }
 }
@@ -95,6 +99,7 @@ export interface LineShared {
   readonly queue: OfferGauge
   readonly bookBuffers: OfferGauge
   readonly watch: LineWatch
+  readonly ring: Ring
   /** Whether another process's line feeds this instrument's streams too. */
   covered(instrument: Instrument): boolean
 }
@@ -122,6 +127,8 @@ export interface Line {
    * is a duplicate now was most likely appended by the first try, with all that came of it.
    */
   settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void
+  /** Another Redis process answers: offers what that one may lack, before everything newer. */
+  offerAgain(): void
   /** The venue's line flowed and was interrupted; `part` is the interval of a KLINE line, else ''. */
   interrupted(part: string, cause: GapCause): void
   /** Another process's line flowed while this one stood already, so nothing is missing between the two. */

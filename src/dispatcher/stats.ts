@@ -29,6 +29,10 @@ export interface DispatcherStats {
   readonly queueBytes: number
   readonly bookBufferEvents: number
   readonly bookBufferRestarts: number
+  /** What is kept for a Redis that comes back without it, and what was appended from there. */
+  readonly ringEvents: number
+  readonly ringBytes: number
+  readonly restored: number
   readonly publishFailures: number
   readonly snapshotRequests: number
   readonly snapshotFailures: number
@@ -59,6 +63,7 @@ export function sumLines(lines: Iterable<Line>) {
     refused: 0,
     stale: 0,
     bookBufferRestarts: 0,
+    restored: 0,
   }
   for (const { key, counts } of lines) {
     sum.appended += counts.appended + counts.snapshots
@@ -67,6 +72,7 @@ export function sumLines(lines: Iterable<Line>) {
     sum.refused += counts.refused
     sum.stale += counts.stale
     sum.bookBufferRestarts += counts.bufferRestarts
+    sum.restored += counts.restored
     for (const [reason, count] of Object.entries(counts.refusedByReason) as [RefusalReason, number][]) {
       refusedByReason[reason] = (refusedByReason[reason] ?? 0) + count
     }

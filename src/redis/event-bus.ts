@@ -37,6 +37,7 @@ const VERDICTS: Readonly<Record<string, { verdict: Verdict; reason: RefusalReaso
   u: { verdict: 'refused', reason: 'unjoined' },
   s: { verdict: 'refused', reason: 'snapshot-too-old' },
   v: { verdict: 'refused', reason: 'table-version' },
+  o: { verdict: 'refused', reason: 'epoch' },
   x: { verdict: 'refused', reason: 'error' },
 }
 
@@ -62,7 +63,7 @@ export class RedisEventBus implements EventBus {
   }
 
   async publish(batches: readonly ChannelBatch[]): Promise<PublishResult> {
-    if (batches.length === 0) return { greatestEntryMs: 0, channels: [] }
+    if (batches.length === 0) return { greatestEntryMs: 0, run: '', channels: [] }
     const targets = batches.map((batch) => this.#target(batch))
     await this.#list(targets)
     const reply = await appendScript.run(
@@ -153,7 +154,8 @@ function encodeCall(
 
 function flagsOf(offer: Offer): string {
   const { kind, declare } = offer
-  const letter = kind === 'SNAPSHOT' ? (offer.refresh ? 'R' : 'S') : kind === 'GIVEUP' ? 'G' : ''
+  const letter =
+    kind === 'SNAPSHOT' ? (offer.refresh ? 'R' : 'S') : kind === 'GIVEUP' ? 'G' : kind === 'LOST' ? 'L' : ''
   if (declare === '') return letter
   return `${letter === '' ? 'N' : letter}:${declare}`
 }
@@ -171,9 +173,10 @@ function decodeReply(
     const index = Number.parseInt(group, 10)
     channels[index] = decodeGroup(group, batches[index] as ChannelBatch)
   }
-  const [greatestMs = '0', bellError] = (head ?? '0').split('!', 2)
+  const [told = '0', bellError] = (head ?? '0').split('!', 2)
   if (bellError !== undefined) onBellFailed?.(bellError)
-  return { greatestEntryMs: Number(greatestMs), channels }
+  const [greatestMs = '0', run = ''] = told.split(' ')
+  return { greatestEntryMs: Number(greatestMs), run, channels }
 }
 
 function decodeGroup(text: string, batch: ChannelBatch): ChannelOutcome {

@@ -151,7 +151,7 @@ describe('what the script refuses for good', () => {
             : ({ index, verdict: 'refused', reason: 'unjoined', error: null } as const),
         ),
       }))
-      return { greatestEntryMs: 0, channels }
+      return { greatestEntryMs: 0, run: '1', channels }
     }
     world.dispatcher.event(world.delta(5, 6))
     await world.settle()

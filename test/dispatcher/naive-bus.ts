@@ -13,7 +13,8 @@ export interface ShortEntry {
  * before or after a call took effect, as a lost connection does.
  */
 export class NaiveBus implements EventBus {
-  readonly append = new NaiveAppend(() => 1_700_000_000_000_000)
+  #nowUs = 1_700_000_000_000_000
+  readonly append = new NaiveAppend(() => (this.#nowUs += 1_000))
   readonly calls: (readonly ChannelBatch[])[] = []
   fail: (() => 'before' | 'after' | null) | null = null
   gate: Promise<void> | null = null

@@ -11,8 +11,8 @@ import { NaiveAppend } from '../support/naive-append.ts'
 import { bar, batch, delta, giveUp, quote, snapshot, trade } from '../support/offers.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
-/** What a test does: a call with some batches, or another Redis process taking over the same data. */
-type Step = { readonly batches: readonly ChannelBatch[] } | 'restart'
+/** What a test does: a call with some batches, or another Redis process taking over, with the same data or without. */
+type Step = { readonly batches: readonly ChannelBatch[] } | 'restart' | 'empty'
 
 const id = fc.integer({ min: 1, max: 14 })
 /** Mostly close together, now and then minutes apart, so that resets happen. */
@@ -20,7 +20,14 @@ const seconds = fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 0, max: 40 })
 const declare = fc.constantFrom('', '', 'lost', 'disconnect') as fc.Arbitrary<Offer['declare']>
 const source = fc.constantFrom('binance.ws.trade', 'binance.rest.historicalTrades')
 
+const lost = fc
+  .tuple(id, id)
+  .map(
+    ([a, b]): Offer => ({ ...giveUp(Math.min(a, b), Math.max(a, b)), kind: 'LOST', declare: 'sink-reset', data: '' }),
+  )
+
 const trades = fc.oneof(
+  lost,
   {
     weight: 8,
     arbitrary: fc
@@ -29,8 +36,11 @@ const trades = fc.oneof(
   },
   fc.tuple(id, id).map(([a, b]) => giveUp(Math.min(a, b), Math.max(a, b))),
 )
-const quotes = fc.tuple(id, seconds, declare).map(([i, s, d]) => quote(i, s, { declare: d }))
-const tickers = quotes.map((offer): Offer => ({ ...offer, kind: 'TICKER' }))
+const quotes = fc.oneof(
+  { weight: 8, arbitrary: fc.tuple(id, seconds, declare).map(([i, s, d]) => quote(i, s, { declare: d })) },
+  lost,
+)
+const tickers = quotes.map((offer): Offer => (offer.kind === 'QUOTE' ? { ...offer, kind: 'TICKER' } : offer))
 const bars = fc
   .tuple(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 1, max: 3 }), fc.boolean(), declare)
   .map(([minute, count, closed, d]) => bar(minute, count, closed, { declare: d }))
@@ -42,6 +52,7 @@ const books = fc.oneof(
       .map(([first, more, s, d]) => delta(first, first + more, s, { declare: d })),
   },
   fc.tuple(id, seconds, declare, fc.boolean()).map(([i, s, d, refresh]) => snapshot(i, s, { declare: d, refresh })),
+  lost,
 )
 
 const offersOf: [Channel, fc.Arbitrary<Offer>][] = [
@@ -72,7 +83,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
       weight: 12,
       arbitrary: fc.array(batches, { minLength: 1, maxLength: 3 }).map((list): Step => ({ batches: list })),
     },
-    fc.constant<Step>('restart'),
+    fc.constantFrom<Step>('restart', 'empty'),
   ),
   { minLength: 1, maxLength: 25 },
 )
@@ -122,11 +133,20 @@ describe('append script against a naive model', () => {
   async function compare(sequence: readonly Step[]): Promise<void> {
     const keys = new Keys(redis.uniquePrefix(), 16)
     const bus = new RedisEventBus({ connection, keys, retention: {} })
-    const model = new NaiveAppend()
+    // Never the same moment twice, or an emptied Redis could begin with the epoch of the one before.
+    let nowUs = Date.now() * 1_000
+    const model = new NaiveAppend(() => (nowUs += 1_000))
     const real = { names: new EpochNames(), known: new Map<string, string>() }
     const naive = { names: new EpochNames(), known: new Map<string, string>() }
     const states = new Set<string>()
     for (const step of sequence) {
+      if (step === 'empty') {
+        model.restartEmpty()
+        const found = await redis.client.keys(`${keys.prefix}:*`)
+        if (found.length > 0) await redis.client.del(found)
+        states.clear()
+        continue
+      }
       if (step === 'restart') {
         model.restart()
         for (const state of states) await redis.client.hset(state, 'run', 'another')

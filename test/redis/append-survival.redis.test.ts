@@ -71,9 +71,11 @@ describe('append script under failures', function () {
     expect((lost as BusError).code).to.equal('unreachable')
     const second = await startPrivateRedis({ ...options, port: first.port })
     await connection.restored()
-    const after = (await bus.publish([batch([trade(1), trade(2), trade(3)], { epoch: before.epoch })]))
-      .channels[0] as ChannelOutcome
-    expect(after.epochChanged).to.equal(true)
+    const all = [trade(1), trade(2), trade(3)]
+    const told = (await bus.publish([batch(all, { epoch: before.epoch })])).channels[0] as ChannelOutcome
+    expect(told).to.include({ epochChanged: true, have: '2' })
+    expect(told.outcomes.map(({ reason }) => reason)).to.deep.equal(['epoch', 'epoch', 'epoch'])
+    const after = (await bus.publish([batch(all, { epoch: told.epoch })])).channels[0] as ChannelOutcome
     expect(after.outcomes.map(({ verdict }) => verdict)).to.deep.equal(['duplicate', 'duplicate'])
     expect((await read(second)).map(({ epoch, seq }) => [epoch, seq])).to.deep.equal([
       [before.epoch, '1'],

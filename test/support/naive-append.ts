@@ -9,21 +9,18 @@ import type {
   Verdict,
 } from '../../src/bus/publish.ts'
 import type { GapCause } from '../../src/domain/event.ts'
+import {
+  compare,
+  emptyLine,
+  type Gap,
+  type Line,
+  type NaiveEntry,
+  noteClosed,
+  openSegments,
+  type State,
+} from './naive-streams.ts'
 
-/** An entry of a stream as the wire contract has it, all fields text. */
-export interface NaiveEntry {
-  readonly type: string
-  readonly epoch: string
-  readonly seq: string
-  readonly key: string
-  readonly venueSeq: string
-  readonly venueTime: string
-  readonly receivedTime: string
-  readonly source: string
-  readonly trace: string
-  readonly quality: string
-  readonly data: string
-}
+export type { NaiveEntry } from './naive-streams.ts'
 
 export interface NaiveLedgerMember {
   readonly from: string | number
@@ -34,49 +31,10 @@ export interface NaiveLedgerMember {
   readonly how: string | null
 }
 
-/** A told gap and what became of its parts. */
-interface Gap {
-  readonly cause: string
-  readonly openedAt: number
-  segments: { from: number; to: number; how: string | null; filledAt: number | null }[]
-}
-
-interface Bar {
-  newest: { open: number; closed: boolean; trades: number; received: number } | null
-  closedOpens: { from: number; to: number }[]
-  closedBelow: number
-  toldTo: number
-}
-
-interface Line {
-  seq: number
-  last: number | null
-  lastText: string
-  venueTime: number | null
-  received: number
-  generation: number
-  version: number
-  numbering: string
-  joined: boolean
-  toldTo: number
-  snapshot: { last: number; received: number } | null
-  bars: Map<string, Bar>
-  gaps: Gap[]
-  entries: NaiveEntry[]
-}
-
-interface State {
-  run: string
-  epoch: number
-  resetTime: number | null
-  lines: Map<string, Line>
-}
-
 type Answer = Verdict | RefusalReason | 'malformed' | null
 
 const MINUTE_US = 60_000_000
 const OPEN_RANGES_MAX = 1_000
-const CLOSED_RANGES_MAX = 1_000
 
 /**
  * The append script written a second time, plainly and without Redis: what the tests compare the script with, and an
@@ -100,6 +58,17 @@ export class NaiveAppend implements EventBus {
   restartEmpty(): void {
     this.#run++
     this.#states.clear()
+  }
+
+  /** What it holds now, for `restartWith`. */
+  save(): unknown {
+    return structuredClone(this.#states)
+  }
+
+  /** Another Redis process that holds what the old one held once, as a replica does. */
+  restartWith(saved: unknown): void {
+    this.#run++
+    this.#states = structuredClone(saved) as Map<string, State>
   }
 
   /** Entries by `MARKET:INSTRUMENT:CHANNEL`. */
@@ -130,14 +99,14 @@ export class NaiveAppend implements EventBus {
       appended ||= group.appended
       return outcome
     })
-    return { greatestEntryMs: appended ? Math.floor(nowUs / 1_000) : 0, channels }
+    return { greatestEntryMs: appended ? Math.floor(nowUs / 1_000) : 0, run: String(this.#run), channels }
   }
 
   #state(batch: ChannelBatch): State {
     const name = `${batch.market}:${batch.instrument}`
     let state = this.#states.get(name)
     if (!state) {
-      state = { run: '', epoch: 0, resetTime: null, lines: new Map() }
+      state = { run: '', epoch: 0, since: 0, resetTime: null, lines: new Map() }
       this.#states.set(name, state)
     }
     return state
@@ -165,6 +134,7 @@ class Group {
     if (state.run !== run) {
       state.run = run
       this.#beginEpoch()
+      state.since = state.epoch
     }
     const existing = state.lines.get(batch.channel)
     this.#line = existing ?? emptyLine(batch)
@@ -175,11 +145,13 @@ class Group {
     const { channel, offers, tableVersion, numbering, epoch } = this.#batch
     const line = this.#line
     const outcomes: OfferOutcome[] = []
+    const other = epoch !== '' && Number(epoch) < this.#state.since
     const outdated = tableVersion < line.version
-    if (!outdated) line.version = tableVersion
-    if (!outdated && line.last === null) line.numbering = numbering
+    const untouched = other || outdated
+    if (!untouched) line.version = tableVersion
+    if (!untouched && line.last === null) line.numbering = numbering
     for (const [index, offer] of offers.entries()) {
-      const answer = outdated ? 'table-version' : this.#offer(offer)
+      const answer = other ? 'epoch' : outdated ? 'table-version' : this.#offer(offer)
       if (answer !== null) outcomes.push(toOutcome(index, answer))
     }
     const known = String(this.#state.epoch)
@@ -201,6 +173,8 @@ class Group {
         return this.#delta(offer)
       case 'SNAPSHOT':
         return this.#snapshot(offer)
+      case 'LOST':
+        return this.#lost(offer)
       case 'GIVEUP':
         return this.#close(Number(offer.id), Number(offer.first), offer.data, null) ? null : 'duplicate'
     }
@@ -209,7 +183,10 @@ class Group {
   #trade(offer: Offer): Answer {
     const line = this.#line
     const id = Number(offer.id)
-    if (line.last === null) return this.#take('TRADE', offer, id)
+    if (line.last === null) {
+      this.#close(id, Number.MAX_SAFE_INTEGER, 'late', this.#nowUs)
+      return this.#take('TRADE', offer, id)
+    }
     if (line.numbering !== this.#batch.numbering) {
       line.numbering = this.#batch.numbering
       this.#beginNumbering(offer)
@@ -299,6 +276,7 @@ class Group {
     if (line.snapshot?.last === id && received <= line.snapshot.received) return 'duplicate'
     if (line.last === null) {
       // Opens the numbering.
+      this.#endBookGap(id, 'snapshot')
     } else if (!line.joined) {
       const open = openSegments(line)[0]
       if (id < line.last || (open !== undefined && id < open.to)) return 'snapshot-too-old'
@@ -315,6 +293,22 @@ class Group {
     line.venueTime = Math.max(line.venueTime ?? 0, received)
     Object.assign(line, { last: id, lastText: offer.id, joined: true, received, snapshot: { last: id, received } })
     return told ? 'gapTold' : null
+  }
+
+  #lost(offer: Offer): Answer {
+    if (this.#line.seq > 0 || offer.declare === '') return 'duplicate'
+    const from = Number(offer.id)
+    const to = Number(offer.first)
+    const { channel } = this.#batch
+    if (channel === 'TRADE' || channel === 'ORDERBOOK') {
+      this.#tellIds(from, to, offer.declare, offer)
+      this.#open(from, to, offer.declare)
+    } else {
+      this.#tell(`${from}-${to}`, offer, { from, to, cause: offer.declare })
+      this.#remember(from, to, offer.declare, 'unfillable', null)
+      this.#line.toldTo = to
+    }
+    return 'gapTold'
   }
 
   #word(): string {
@@ -447,40 +441,6 @@ class Group {
   }
 }
 
-function emptyLine(batch: ChannelBatch): Line {
-  return {
-    ...{ seq: 0, last: null, lastText: '', venueTime: null, received: 0, generation: 0, joined: false, toldTo: 0 },
-    ...{ version: batch.tableVersion, numbering: batch.numbering, snapshot: null },
-    ...{ bars: new Map<string, Bar>(), gaps: [], entries: [] },
-  }
-}
-
-function openSegments(line: Line): Gap['segments'] {
-  return line.gaps.flatMap((gap) => gap.segments.filter((segment) => segment.how === null))
-}
-
-function noteClosed(bar: Bar, from: number, to: number): void {
-  const sorted = [...bar.closedOpens, { from, to }].sort((a, b) => a.from - b.from)
-  bar.closedOpens = sorted.reduce<Bar['closedOpens']>((merged, range) => {
-    const before = merged.at(-1)
-    if (before && range.from <= before.to) before.to = Math.max(before.to, range.to)
-    else merged.push({ ...range })
-    return merged
-  }, [])
-  if (bar.closedOpens.length > CLOSED_RANGES_MAX) {
-    bar.closedOpens.shift()
-    bar.closedBelow = bar.closedOpens[0]?.from ?? 0
-  }
-}
-
-function compare(a: readonly number[], b: readonly number[]): number {
-  for (const [index, value] of a.entries()) {
-    const other = b[index] as number
-    if (value !== other) return value - other
-  }
-  return 0
-}
-
 function toOutcome(index: number, answer: Exclude<Answer, null>): OfferOutcome {
   if (answer === 'malformed') return { index, verdict: 'refused', reason: 'error', error: 'the offer is malformed' }
   switch (answer) {
@@ -488,6 +448,7 @@ function toOutcome(index: number, answer: Exclude<Answer, null>): OfferOutcome {
     case 'snapshot-too-old':
     case 'table-version':
     case 'ledger-full':
+    case 'epoch':
     case 'error':
       return { index, verdict: 'refused', reason: answer, error: null }
     default:

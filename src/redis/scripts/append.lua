@@ -12,15 +12,16 @@ ARGV    floorMs (no entry of a new epoch gets an id below it), number of groups,
             numbering, quality, max length or '', number of offers;
           8 fields an offer: flags, id, first, venueTime us, receivedTime us, source, trace, data.
         flags: '' is the plain event of the channel; else a letter (N plain, S snapshot, R snapshot asked for as a refresh,
-        G give up), or a letter, ':' and the cause of a gap that is to be declared.
-Returns a list: [1] milliseconds of the greatest entry id ('0' if none), then '!' and the error if a bell failed; then a text
+        G give up, L lost), or a letter, ':' and the cause of a gap that is to be declared.
+Returns a list: [1] milliseconds of the greatest entry id ('0' if none), a space and run_id, then '!' and the error if a bell
+        failed; then a text
         for each group of which there is more to say than that all was appended in the epoch the caller knew:
           "<group from 0> <epoch> <1 if begun by this call> <have> <1 if joined> <index><verdict>,..."; of a group that failed
           and took back what it had added: "<group>", a line feed, and the error.
         Verdicts: d duplicate, g gap, e early, t gap told, r gap told and refused, and refused because
-        u unjoined, s snapshot too old, v table version, x error.
+        u unjoined, s snapshot too old, v table version, o the caller knew an epoch before this Redis process, x error.
 
-State hash: run, epoch, reset (venue time of the last reset), one field a channel (`pack` below), KLINE:<interval> and
+State hash: run, epoch, since (the epoch in which the Redis process of `run` began to write), reset (venue time of the last reset), one field a channel (`pack` below), KLINE:<interval> and
 closed:<interval>, open:<CHANNEL> (the open ranges). Times in us. Numbers become text by %.0f: `..` loses digits from 1e14.
 
 Redis runs this whole file at every call, and making a function costs about 1 us for each outer local it uses. So what a call
@@ -73,6 +74,7 @@ local function makeExceptions()
     offer = function(at, flags)
       local kind = string.sub(flags, 1, 1)
       if kind == 'G' then return giveUp(at) end
+      if kind == 'L' then return lost(at, string.sub(flags, 3)) end
       return rules[g.channel](at, kind, string.sub(flags, 3))
     end,
     write = function()
@@ -126,11 +128,18 @@ local function offerAll(at, count)
 end
 
 -- Reads the state, offers, writes ledger and state. Errors are raised to the caller; what was added stands in `g.added`.
-local function processGroup(at, count, version, numbering)
+local function processGroup(at, count, known, version, numbering)
   local found = must('HMGET', g.state, 'run', 'epoch', g.channel)
   local packed = found[3]
   g.epoch = found[2] or ''
-  if found[1] ~= run then beginEpoch() end
+  local other = false
+  if found[1] ~= run then
+    beginEpoch()
+    g.more[1], g.more[2] = 'since', g.epoch
+    other = known ~= ''
+  elseif known ~= '' and known ~= g.epoch then
+    other = tonumber(known) < (tonumber(must('HGET', g.state, 'since')) or 0)
+  end
   local versionWas, numberingWas = version, numbering
   if packed then
     local seq, generation, openCount, joined
@@ -140,17 +149,19 @@ local function processGroup(at, count, version, numbering)
       tonumber(seq), tonumber(g.lastText) or 0, tonumber(generation), tonumber(openCount), joined == '1'
     if g.generation > 0 then g.prefix = generation .. '~' end
   end
-  if tonumber(version) < tonumber(versionWas) then
-    for index = 0, count - 1 do g.codes[index + 1] = index .. 'v' end
+  if other or tonumber(version) < tonumber(versionWas) then
+    local code = other and 'o' or 'v'
+    for index = 0, count - 1 do g.codes[index + 1] = index .. code end
     version, numbering = versionWas, numberingWas
   else
     g.renumbered = g.lastText ~= '' and numbering ~= numberingWas
     offerAll(at, count)
     -- Nothing came that could have begun the new numbering.
     if g.renumbered then numbering = numberingWas end
-    if not packed or version ~= versionWas then g.dirty = true end
+    if version ~= versionWas then g.dirty = true end
   end
   if exceptions then exceptions.write() end
+  if not packed then g.dirty = true end
   if not g.dirty and #g.added == 0 then return end
   packed = pack(format('%.0f', g.seq), g.lastText, g.venueTime, g.receivedTime, g.generation, version, numbering, g.channelEpoch,
     g.openCount, g.joined and '1' or '0', g.gapTo, g.snapLast, g.snapReceived)
@@ -176,7 +187,7 @@ for number = 0, groups - 1 do
     joined = false, gapTo = '', snapLast = '', snapReceived = '', prefix = '',
     added = {}, codes = {}, more = {}, closedPieces = {}, removed = {}, intervals = {},
   }
-  local ok, problem = pcall(processGroup, at + 10, count, ARGV[at + 5], ARGV[at + 6])
+  local ok, problem = pcall(processGroup, at + 10, count, known, ARGV[at + 5], ARGV[at + 6])
   local grown = #g.added
   if not ok then
     if grown > 0 then command('XDEL', g.stream, unpack(g.added)) end
@@ -197,7 +208,7 @@ for number = 0, groups - 1 do
   at = at + 10 + count * 8
 end
 
-reply[1] = format('%.0f', greatestMs)
+reply[1] = format('%.0f', greatestMs) .. ' ' .. run
 for bell, ring in pairs(rings) do
   local rung = command('XADD', KEYS[groups * 3 + bell + 1], 'MAXLEN', '~', BELL_LENGTH, '*', 'streams', table.concat(ring, ' '))
   if type(rung) ~= 'string' then reply[1] = reply[1] .. '!' .. rung.err end

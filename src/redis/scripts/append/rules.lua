@@ -55,8 +55,11 @@ local function trade(at, _, cause)
   local number = tonumber(id)
   if not number then return 'x' end
   local verdict
-  if g.lastText == '' or (number == g.last + 1 and not g.renumbered) then
-    -- The first id ever opens the numbering.
+  if g.lastText == '' then
+    -- The first id ever opens the numbering; what was told as lost lies below it.
+    close(number, 9007199254740991, 'late', nowText)
+  elseif number == g.last + 1 and not g.renumbered then
+    -- It fits.
   elseif g.renumbered then
     g.renumbered = false
     beginNumbering(at)
@@ -112,7 +115,8 @@ local function snapshot(at, refresh, cause)
   -- The same answer again: its key is in the stream.
   if id == g.snapLast and tonumber(ARGV[at + 4]) <= tonumber(g.snapReceived) then return 'd' end
   if g.lastText == '' then
-    -- Nothing before it: it opens the numbering.
+    -- Nothing before it: it opens the numbering, and ends what was told as lost with another Redis.
+    closeBookGap(number, 'snapshot')
   elseif not g.joined then
     local range = openRanges()[1]
     if number < g.last or (range and number < range.to) then return 's' end
@@ -158,6 +162,24 @@ local function book(at, kind, cause)
   openRange(g.last + 1, from - 1, cause)
   g.joined = false
   return 'r'
+end
+
+-- What stood in the stream of another Redis process and is nowhere any more. In a stream that holds something the ids, or the
+-- interruption that the next event declares, tell it better.
+local function lost(at, cause)
+  local from, to = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  if not from or not to or from > to then return 'x' end
+  if g.seq > 0 then return 'd' end
+  if g.channel == 'TRADE' or g.channel == 'ORDERBOOK' then
+    idGap(from, to, cause, at)
+    openRange(from, to, cause)
+  else
+    local range = text(from) .. '-' .. text(to)
+    addGap(range, '{"from":' .. text(from) .. ',"to":' .. text(to) .. ',"cause":"' .. cause .. '"}', at)
+    closePiece({ cause = cause, openedAt = openingTime() }, from, to, 'unfillable', nil)
+    g.gapTo = text(to)
+  end
+  return 't'
 end
 
 local function giveUp(at)
