@@ -110,6 +110,7 @@ export class Ingest {
         this.#connections?.setTopics(topics)
         this.#carried = topics
       },
+      overlapped: (topics) => this.#dispatcher?.overlapped(topics),
       uncovered: (topics) => {
         for (const topic of topics) this.#dispatcher?.topicAcked(topic)
       },
@@ -139,7 +140,7 @@ export class Ingest {
       limits,
       latency: { record: (us) => this.#measure(latency, us) },
       incident: this.#parts.incident,
-      covered: (instrument) => this.#share.covers(partitionOf(MARKET, instrument, config.partitions)),
+      covered: (instrument) => this.#share.shares(partitionOf(MARKET, instrument, config.partitions)),
     })
     const dispatcher = this.#dispatcher
     this.#endExport = exportDispatcherMetrics(dispatcher)
