@@ -14,10 +14,12 @@ const SLICE_MS_MAX = 10
 const SLICE_ACTIONS_MAX = 5000
 /** The pause between two slices while there is more to do: sockets and requests get their turn. */
 const PAUSE_MS = 1
+/** A receiver that takes nothing for so long holds up nobody any more; the server cuts it at its buffer's bound. */
+const STUCK_MS = 1_000
 /** How many orders pass between two looks at how long a slice has taken. */
 const SLICE_LOOK_ACTIONS = 64
 /** Orders that are due for longer, because the machine or a receiver was too slow, are given up. */
-export const CATCH_UP_US_MAX = 1_000_000
+const CATCH_UP_US_MAX = 1_000_000
 export const RATE_MAX = 10_000_000
 
 /** What the ledger always holds, of every instrument; other streams from the moment when somebody first asks for them. */
@@ -222,22 +224,37 @@ export class GeneratedMarket implements MarketSource {
     this.#sliceUntilMs = this.#clock.monotonicMs() + SLICE_MS_MAX
     this.#sliceActions = 0
     this.#schedule.advance(toUs, () => this.#mayGoOn())
-    if (this.#blocked || this.#ledger?.saturated) void this.#waitForReceivers()
+    if (this.#mustWait || this.#ledger?.saturated) void this.#waitForReceivers()
     else this.#wakeIn(this.#schedule.nowUs < toUs || this.#rate === 'max' ? PAUSE_MS : TICK_MS)
   }
 
   #mayGoOn(): boolean {
-    if (this.#blocked || this.#stage === 'closed') return false
+    if (this.#mustWait || this.#stage === 'closed') return false
     this.#sliceActions += 1
     if (this.#sliceActions % SLICE_LOOK_ACTIONS !== 0) return true
     if (this.#ledger?.saturated) return false
     return this.#sliceActions < SLICE_ACTIONS_MAX && this.#clock.monotonicMs() < this.#sliceUntilMs
   }
 
+  /** A venue waits for nobody: who reads too slowly is cut off. Only a market as fast as can be has its pace from its readers. */
+  get #mustWait(): boolean {
+    return this.#blocked && this.#rate === 'max'
+  }
+
   async #waitForReceivers(): Promise<void> {
-    if (this.#blocked) await this.#ready()
+    if (this.#mustWait) await this.#readyOrStuck()
     await this.#ledger?.drained()
     this.#blocked = false
     if (this.#stage === 'running') this.#wakeIn(PAUSE_MS)
+  }
+
+  #readyOrStuck(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(STUCK_MS, resolve)
+      void this.#ready().then(() => {
+        cancel()
+        resolve()
+      })
+    })
   }
 }

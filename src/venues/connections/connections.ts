@@ -1,11 +1,11 @@
 import { backoffMs } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { StreamProtocol, VenueSink } from '../venue.ts'
-import { coveredWithout, handedOver, overlaps } from './coverage.ts'
+import { areHandedOver, coveredWithout, overlaps } from './coverage.ts'
 import type { Staleness } from './freshness.ts'
 import { Layout } from './layout.ts'
 import { Line, type LineEnd, type LineOwner, type Tick } from './line.ts'
-import { type ConnectionsOptions, defaultConnectionsOptions } from './options.ts'
+import { type ConnectionsOptions, defaultConnectionsOptions, renewalDelayMs } from './options.ts'
 import { SlidingWindow } from './outbound.ts'
 import { type RepairOwner, Repairs } from './repairs.ts'
 import { type ConnectionsLog, Reports } from './reports.ts'
@@ -217,10 +217,8 @@ export class Connections implements LineOwner, RepairOwner {
   }
 
   #setRenewal(slot: Slot): void {
-    const { renewMarginShareMin: min, renewMarginShareMax: max } = this.#options
-    const margin = min + this.#random() * (max - min)
     const lifetimeMs = this.#options.lifetimeMs ?? this.#protocol.limits.lifetimeMs
-    slot.renewAtMs = this.#clock.monotonicMs() + lifetimeMs * (1 - margin)
+    slot.renewAtMs = this.#clock.monotonicMs() + renewalDelayMs(lifetimeMs, this.#options, this.#random)
   }
 
   #promote(slot: Slot): void {
@@ -451,7 +449,8 @@ export class Connections implements LineOwner, RepairOwner {
       return
     }
     // The successor does not carry what is on its way to another slot; the old line has to wait for it.
-    if (this.#layout.isLeft(slot) || !this.#isCovered(slot.groups, line, successor, nowMs)) slot.coveredSinceMs = 0
+    if (this.#layout.isLeft(slot) || !areHandedOver(slot.groups, line, successor, nowMs, this.#options))
+      slot.coveredSinceMs = 0
     else if (slot.coveredSinceMs === 0) slot.coveredSinceMs = nowMs
     else if (nowMs - slot.coveredSinceMs >= this.#options.lingerMs) {
       this.#promote(slot)
@@ -465,20 +464,11 @@ export class Connections implements LineOwner, RepairOwner {
     return count
   }
 
-  #isCovered(groups: Iterable<Group>, previous: Line | null, next: Line | null, nowMs: number): boolean {
-    for (const group of groups) {
-      for (const topic of group.topics.values()) {
-        if (!handedOver(topic, previous, next, nowMs, this.#options)) return false
-      }
-    }
-    return true
-  }
-
   #advanceMove(group: Group, nowMs: number): void {
     const { leaving } = group
     if (leaving === null) return
     const previous = leaving.slot.line
-    if (!this.#isCovered([group], previous, group.slot.line, nowMs)) leaving.coveredSinceMs = 0
+    if (!areHandedOver([group], previous, group.slot.line, nowMs, this.#options)) leaving.coveredSinceMs = 0
     else if (leaving.coveredSinceMs === 0) leaving.coveredSinceMs = nowMs
     else if (nowMs - leaving.coveredSinceMs >= this.#options.lingerMs) {
       this.#layout.moved(group)

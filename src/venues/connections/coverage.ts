@@ -1,5 +1,6 @@
 import type { Line } from './line.ts'
 import type { ConnectionsOptions } from './options.ts'
+import type { Group } from './slot.ts'
 import type { Carrier, Topic } from './topic.ts'
 
 /** When one line may stand in for another. Pure. */
@@ -50,5 +51,22 @@ export function handedOver(
   const carrier = carrierOn(topic, next)
   if (carrier === null || carrier.phase !== 'acked' || previous === null) return false
   if (previous.lastReceivedMs < carrier.ackedMs || (carrier.heldBackSinceMs > 0 && !overlaps(carrier))) return false
-  return carrier.lastSeenMs > 0 || old.lastSeenMs === 0 || nowMs - carrier.ackedMs >= options.overlapMs
+  // An old line that has itself been silent since is no reason to wait for long.
+  const waitMs =
+    old.lastSeenMs >= carrier.ackedMs ? options.overlapMs : Math.min(options.overlapMs, options.staleFloorMs)
+  return carrier.lastSeenMs > 0 || old.lastSeenMs === 0 || nowMs - carrier.ackedMs >= waitMs
+}
+
+/** Whether the line that takes over shows all that these groups want. */
+export function areHandedOver(
+  groups: Iterable<Group>,
+  old: Line | null,
+  next: Line | null,
+  nowMs: number,
+  options: ConnectionsOptions,
+): boolean {
+  for (const group of groups) {
+    for (const topic of group.topics.values()) if (!handedOver(topic, old, next, nowMs, options)) return false
+  }
+  return true
 }

@@ -66,6 +66,8 @@ export interface ConnectionsOptions {
   /** A line is renewed at a random point this share of its lifetime before the end. */
   readonly renewMarginShareMin: number
   readonly renewMarginShareMax: number
+  /** And at least so long before it, as far as half of a short life allows: a renewal needs time until every stream shows data. */
+  readonly renewMarginMsMin: number
   /** Lines in overlap because of their age, at a time; a shutdown told by the venue does not wait. */
   readonly renewalsConcurrentMax: number
   /** A socket paused for longer, because the sink is full, is closed. */
@@ -85,7 +87,7 @@ export const defaultConnectionsOptions: ConnectionsOptions = Object.freeze({
   connectsPerWindowMax: null,
   reconnectBaseMs: 250,
   reconnectMsMax: 30_000,
-  stableMs: 10_000,
+  stableMs: 2_000,
   refusedHoldMs: 30_000,
   sweepMs: 250,
   sweepLateMs: 1_500,
@@ -113,7 +115,15 @@ export const defaultConnectionsOptions: ConnectionsOptions = Object.freeze({
   lifetimeMs: null,
   renewMarginShareMin: 0.02,
   renewMarginShareMax: 0.15,
+  renewMarginMsMin: 6_000,
   renewalsConcurrentMax: 2,
   pausedMsMax: 20_000,
   stoppedTopicsMax: 1_000,
 })
+
+/** How long a line lives before its successor is made: a random point, so that lines of one age are not renewed at once. */
+export function renewalDelayMs(lifetimeMs: number, options: ConnectionsOptions, random: () => number): number {
+  const { renewMarginShareMin: min, renewMarginShareMax: max, renewMarginMsMin } = options
+  const share = min + random() * (max - min)
+  return lifetimeMs - Math.max(lifetimeMs * share, Math.min(renewMarginMsMin, lifetimeMs / 2))
+}

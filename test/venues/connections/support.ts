@@ -144,6 +144,7 @@ export const quickOptions: Partial<ConnectionsOptions> = {
   errorRetryMsMax: 50,
   overlapMs: 300,
   probationMs: 80,
+  renewMarginMsMin: 0,
   lingerMs: 30,
   pausedMsMax: 300,
 }
