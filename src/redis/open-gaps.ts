@@ -1,4 +1,4 @@
-import type { OpenGapReader, OpenTradeGap } from '../dispatcher/adoption.ts'
+import type { OpenGapReader, OpenTradeGap } from '../bus/open-gaps.ts'
 import { Channel } from '../domain/event.ts'
 import type { Instrument, Market } from '../domain/instrument.ts'
 import type { RedisConnection } from './connection.ts'

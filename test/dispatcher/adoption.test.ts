@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import { Adoption, type OpenTradeGap } from '../../src/dispatcher/adoption.ts'
+import type { OpenTradeGap } from '../../src/bus/open-gaps.ts'
+import { Adoption } from '../../src/dispatcher/adoption.ts'
 import { asInstrument } from '../../src/domain/instrument.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 
