@@ -119,6 +119,7 @@ export const configSchema = group({
     connections: group({
       topicsPerConnection: integer(1, 1024),
       connectsPerWindowMax: integer(1).nullable(),
+      lifetimeMs: integer(1_000, 604_800_000).nullable(),
       reconnectMsMax: integer(100, 600_000),
       staleFloorMs: integer(100, 600_000),
       pausedMsMax: integer(100, 600_000),

@@ -111,6 +111,34 @@ export function multiplyDecimal(left: string, right: string): string {
   return scaled(unscaled(left) * unscaled(right), scaleOf(left) + scaleOf(right))
 }
 
+/**
+ * `left / right` with `digits` places behind the point, half to even, in canonical spelling. Throws: RangeError when `right`
+ * is zero.
+ */
+export function divideDecimal(left: string, right: string, digits: number): string {
+  const dividend = unscaled(left) * 10n ** BigInt(digits + scaleOf(right))
+  const divisor = unscaled(right) * 10n ** BigInt(scaleOf(left))
+  if (divisor === 0n) throw new RangeError(`expected a divisor other than zero, found ${right}`)
+  let quotient = dividend / divisor
+  const rest = magnitude(dividend % divisor) * 2n
+  const half = magnitude(divisor)
+  if (rest > half || (rest === half && quotient % 2n !== 0n)) quotient += dividend < 0n === divisor < 0n ? 1n : -1n
+  return scaled(quotient, digits)
+}
+
+/** The exact difference in canonical spelling. */
+export function subtractDecimal(left: string, right: string): string {
+  return addDecimal(left, right.charCodeAt(0) === MINUS ? right.slice(1) : `-${right}`)
+}
+
+/** Digits behind the point, as written. */
+export function scaleOf(text: string): number {
+  const point = text.indexOf('.')
+  return point === -1 ? 0 : text.length - point - 1
+}
+
+const magnitude = (value: bigint): bigint => (value < 0n ? -value : value)
+
 function pointOf(text: string): number {
   const point = text.indexOf('.')
   return point === -1 ? text.length : point
@@ -120,11 +148,6 @@ function skipZeros(text: string, start: number, end: number): number {
   let at = start
   while (at < end && text.charCodeAt(at) === ZERO) at++
   return at
-}
-
-function scaleOf(text: string): number {
-  const point = text.indexOf('.')
-  return point === -1 ? 0 : text.length - point - 1
 }
 
 function unscaled(text: string): bigint {

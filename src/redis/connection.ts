@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { UnavailableError, UsageError } from '../errors.ts'
 import { describe, toBusError } from './errors.ts'
+import { PackedCommand } from './packed-command.ts'
 
 /** How to reach Redis; the shape of `redis` in the configuration. */
 export interface RedisConnectionOptions {
@@ -87,7 +88,7 @@ export class RedisConnection {
   /** Sends one command. Texts in, texts out. Throws: BusError, with `outcomeUnknown` when it may have been carried out. */
   async send(name: string, args: (string | number)[]): Promise<unknown> {
     try {
-      return await this.#client.sendCommand(new Command(name, args, { replyEncoding: 'utf8' }))
+      return await this.#client.sendCommand(new PackedCommand(name, args))
     } catch (error) {
       throw toBusError(error)
     }

@@ -4,10 +4,13 @@ import {
   addDecimal,
   compareDecimal,
   DECIMAL_LENGTH_MAX,
+  divideDecimal,
   isDecimal,
   isUnsignedDecimal,
   isZeroDecimal,
   multiplyDecimal,
+  scaleOf,
+  subtractDecimal,
   trimDecimal,
 } from '../../src/domain/decimal.ts'
 
@@ -140,5 +143,30 @@ describe('decimal', () => {
     expect(trimDecimal('-0.000')).to.equal('0')
     expect(addDecimal('0.1', '0.2')).to.equal('0.3')
     expect(multiplyDecimal('177', '0.00000638')).to.equal('0.00112926')
+  })
+
+  it('divides to the nearest decimal, half to even', () => {
+    fc.assert(
+      fc.property(decimal, decimal, fc.nat(20), (left, right, places) => {
+        fc.pre(!isZeroDecimal(right))
+        const quotient = divideDecimal(left, right, places)
+        expect(scaleOf(quotient)).to.be.at.most(places)
+        // Twice the distance between left and quotient x right is at most one unit of the last place times right.
+        const distance = subtractDecimal(left, multiplyDecimal(quotient, right)).replace('-', '')
+        const unit = multiplyDecimal(places === 0 ? '1' : `0.${'0'.repeat(places - 1)}1`, right.replace('-', ''))
+        const order = compareDecimal(addDecimal(distance, distance), unit)
+        expect(order).to.be.at.most(0)
+        if (order === 0) {
+          const last = scaleOf(quotient) < places ? '0' : quotient.slice(-1)
+          expect(Number(last) % 2).to.equal(0)
+        }
+      }),
+      { numRuns: 2_000 },
+    )
+    expect(divideDecimal('1', '8', 2)).to.equal('0.12')
+    expect(divideDecimal('3', '8', 2)).to.equal('0.38')
+    expect(divideDecimal('-1', '8', 2)).to.equal('-0.12')
+    expect(divideDecimal('2', '3', 4)).to.equal('0.6667')
+    expect(() => divideDecimal('1', '0.00', 2)).to.throw(RangeError)
   })
 })

@@ -16,7 +16,12 @@ const CONTRACTS = [
   'venues/budget.ts',
   'simulator/source.ts',
   'dispatcher/dead-letters.ts',
+  'conductor/snapshot-store.ts',
+  'conductor/commit-log.ts',
+  'conductor/source-streams.ts',
+  'conductor/resync-requests.ts',
   'cluster/member-store.ts',
+  'bus/open-gaps.ts',
 ]
 const GROUND = ['domain', 'lib', 'errors.ts', 'telemetry']
 const STAGE = [...GROUND, ...CONTRACTS]

@@ -53,7 +53,8 @@ export function giveUp(from: number, to: number, how = 'given-up'): Offer {
 /** One batch; the channel follows from the first offer unless said otherwise. */
 export function batch(offers: readonly Offer[], more: Partial<ChannelBatch> = {}): ChannelBatch {
   const kind = offers[0]?.kind ?? 'TRADE'
-  const channel = kind === 'DELTA' || kind === 'SNAPSHOT' ? 'ORDERBOOK' : kind === 'GIVEUP' || kind === 'LOST' ? 'TRADE' : kind
+  const channel =
+    kind === 'DELTA' || kind === 'SNAPSHOT' ? 'ORDERBOOK' : kind === 'GIVEUP' || kind === 'LOST' ? 'TRADE' : kind
   return {
     market: asMarket('BINANCE-SPOT'),
     instrument: asInstrument('BTC-USDT'),

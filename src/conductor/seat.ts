@@ -1,0 +1,66 @@
+import {
+  dueMs,
+  type FusedChannel,
+  FusedChannels,
+  type FusionLimits,
+  type FusionState,
+} from '../domain/fusion/fusion.ts'
+import type { Commit } from './commit-log.ts'
+import type { BookName } from './snapshot-store.ts'
+import type { SourceName } from './source-streams.ts'
+
+/** Entries and changed levels one event may stand for. */
+const EVENTS_PER_COMMIT_MAX = 20_000
+const CHANGES_PER_COMMIT_MAX = 4_000
+/** One instrument in the partition's hands. */
+export interface Seat {
+  readonly name: BookName
+  readonly limits: FusionLimits
+  readonly sources: Readonly<Record<FusedChannel, SourceName>>
+  /** Streams that may have grown since they were read. */
+  readonly rung: Set<FusedChannel>
+  /** Null when it must be loaded before anything else. */
+  state: FusionState | null
+  version: number
+  versionFloor: number
+  base: Commit['base']
+  conflicts: number
+  notBeforeMs: number
+  /** When the record was last written or renewed, and when writing it was last tried in vain. */
+  writtenMs: number
+  skippedMs: number
+  resyncMs: number
+  /** Ids of the places to which the group was moved. */
+  readonly grouped: Map<FusedChannel, string>
+}
+
+export function newSeat({ market, instrument }: BookName, throttleMs: number): Seat {
+  const name = { market, instrument }
+  const source = (channel: FusedChannel): SourceName => ({ ...name, channel })
+  return {
+    name,
+    limits: { throttleMs, eventsMax: EVENTS_PER_COMMIT_MAX, changesMax: CHANGES_PER_COMMIT_MAX },
+    sources: { ORDERBOOK: source('ORDERBOOK'), TRADE: source('TRADE'), QUOTE: source('QUOTE') },
+    rung: new Set(FusedChannels),
+    state: null,
+    version: 0,
+    versionFloor: 0,
+    base: 'replace',
+    conflicts: 0,
+    notBeforeMs: 0,
+    writtenMs: 0,
+    skippedMs: Number.NEGATIVE_INFINITY,
+    resyncMs: Number.NEGATIVE_INFINITY,
+    grouped: new Map(),
+  }
+}
+
+/** Infinity while there is nothing to publish. */
+export function dueOf({ state, limits, notBeforeMs }: Seat): number {
+  const due = state === null ? null : dueMs(state, limits)
+  return due === null ? Number.POSITIVE_INFINITY : Math.max(due, notBeforeMs)
+}
+
+export function ringAll(seat: Seat): void {
+  for (const channel of FusedChannels) seat.rung.add(channel)
+}

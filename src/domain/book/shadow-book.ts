@@ -1,0 +1,205 @@
+import type { Level } from '../event.ts'
+import { decimalKey } from './decimal-key.ts'
+
+/** Levels kept a side; what is worse than that is forgotten and counts as unknown. */
+export const SHADOW_LEVELS_MAX = 1_000
+/** So many more may gather before the worst are cut, so that not every new level moves all others. */
+const LEVELS_SLACK = 96
+const CAPACITY_MIN = 64
+/** Moving so few entries by hand costs less than `copyWithin`. */
+const NEAR_END = 24
+
+/**
+ * One side as two sorted columns of keys, the best level last: 16 bytes a level, and changes near the top move little.
+ * Asks are kept with their sign turned, so that the greater key is the better one on both sides.
+ */
+export class ShadowSide {
+  count = 0
+  /** Below this key nothing is known: the worst level of a snapshot that was cut, or of what was kept. */
+  edge = Number.NEGATIVE_INFINITY
+  readonly #sign: 1 | -1
+  #keys = new Float64Array(CAPACITY_MIN)
+  #quantities = new Float64Array(CAPACITY_MIN)
+
+  constructor(sign: 1 | -1) {
+    this.#sign = sign
+  }
+
+  /** Key of the best price, NaN on an empty side. */
+  get best(): number {
+    return this.count === 0 ? Number.NaN : (this.#keys[this.count - 1] as number)
+  }
+
+  get bestQuantity(): number {
+    return this.count === 0 ? Number.NaN : (this.#quantities[this.count - 1] as number)
+  }
+
+  get bytes(): number {
+    return this.#keys.byteLength + this.#quantities.byteLength
+  }
+
+  keyOf(price: string): number {
+    return this.#sign * decimalKey(price)
+  }
+
+  /** Nothing of before stays. `whole`: the levels are all there are, so nothing beyond them is unknown. */
+  replace(levels: readonly Level[], whole: boolean): void {
+    this.edge = Number.NEGATIVE_INFINITY
+    this.count = 0
+    const sorted = levels.map(([price, quantity]) => [this.keyOf(price), decimalKey(quantity)] as const)
+    sorted.sort((left, right) => left[0] - right[0])
+    this.#reserve(Math.min(sorted.length, SHADOW_LEVELS_MAX) + LEVELS_SLACK)
+    for (const [key, quantity] of sorted.slice(-SHADOW_LEVELS_MAX)) {
+      if (quantity === 0) continue
+      this.#keys[this.count] = key
+      this.#quantities[this.count] = quantity
+      this.count++
+    }
+    if (this.count > 0 && (!whole || sorted.length > SHADOW_LEVELS_MAX)) this.edge = this.#keys[0] as number
+  }
+
+  apply(levels: readonly Level[]): void {
+    for (let index = 0; index < levels.length; index++) {
+      const level = levels[index] as Level
+      this.set(this.#sign * decimalKey(level[0]), decimalKey(level[1]))
+    }
+  }
+
+  /** A quantity of zero removes. What lies beyond the edge stays unknown. */
+  set(key: number, quantity: number): void {
+    if (key < this.edge) return
+    const keys = this.#keys
+    const at = this.#find(key)
+    if (at >= 0 && keys[at] === key) {
+      if (quantity === 0) this.#remove(at)
+      else this.#quantities[at] = quantity
+    } else if (quantity !== 0) {
+      this.#insert(at + 1, key, quantity)
+    }
+  }
+
+  /** Quantity at a key, 0 where there is no level. */
+  quantityAt(key: number): number {
+    const at = this.#find(key)
+    return at >= 0 && this.#keys[at] === key ? (this.#quantities[at] as number) : 0
+  }
+
+  /** How many levels differ from `levels` (keys to quantities), looking no further than `edge` and no further than known. */
+  differences(levels: ReadonlyMap<number, number>, edge: number): number {
+    const from = Math.max(edge, this.edge)
+    let differing = 0
+    for (const [key, quantity] of levels) if (key >= from && this.quantityAt(key) !== quantity) differing++
+    for (let at = this.count - 1; at >= 0; at--) {
+      const key = this.#keys[at] as number
+      if (key < from) break
+      if (!levels.has(key)) differing++
+    }
+    return differing
+  }
+
+  /** Index of the level with this key, or of the nearest worse one; -1 when all are better. */
+  #find(key: number): number {
+    const keys = this.#keys
+    let high = this.count
+    let low = high - 1
+    // Most changes happen near the top.
+    for (let step = 4; low >= 0 && (keys[low] as number) > key; step *= 4) {
+      high = low
+      low -= step
+    }
+    if (low < 0) low = -1
+    while (high - low > 1) {
+      const middle = (low + high) >> 1
+      if ((keys[middle] as number) > key) high = middle
+      else low = middle
+    }
+    return low
+  }
+
+  #insert(at: number, key: number, quantity: number): void {
+    if (this.count === this.#keys.length) {
+      if (this.count >= SHADOW_LEVELS_MAX + LEVELS_SLACK) {
+        const cut = this.count - SHADOW_LEVELS_MAX
+        this.#keys.copyWithin(0, cut, this.count)
+        this.#quantities.copyWithin(0, cut, this.count)
+        this.count -= cut
+        this.edge = this.#keys[0] as number
+        at -= cut
+        if (at <= 0) return
+      } else {
+        this.#reserve(this.count * 2)
+      }
+    }
+    const keys = this.#keys
+    const quantities = this.#quantities
+    const { count } = this
+    if (count - at > NEAR_END) {
+      keys.copyWithin(at + 1, at, count)
+      quantities.copyWithin(at + 1, at, count)
+    } else {
+      for (let index = count; index > at; index--) {
+        keys[index] = keys[index - 1] as number
+        quantities[index] = quantities[index - 1] as number
+      }
+    }
+    keys[at] = key
+    quantities[at] = quantity
+    this.count = count + 1
+  }
+
+  #remove(at: number): void {
+    const keys = this.#keys
+    const quantities = this.#quantities
+    const last = this.count - 1
+    if (last - at > NEAR_END) {
+      keys.copyWithin(at, at + 1, this.count)
+      quantities.copyWithin(at, at + 1, this.count)
+    } else {
+      for (let index = at; index < last; index++) {
+        keys[index] = keys[index + 1] as number
+        quantities[index] = quantities[index + 1] as number
+      }
+    }
+    this.count = last
+  }
+
+  #reserve(capacity: number): void {
+    const bounded = Math.min(Math.max(capacity, CAPACITY_MIN), SHADOW_LEVELS_MAX + LEVELS_SLACK)
+    if (bounded <= this.#keys.length) return
+    const keys = new Float64Array(bounded)
+    const quantities = new Float64Array(bounded)
+    keys.set(this.#keys.subarray(0, this.count))
+    quantities.set(this.#quantities.subarray(0, this.count))
+    this.#keys = keys
+    this.#quantities = quantities
+  }
+}
+
+/**
+ * A second book beside the one in the stream, kept only to be compared with what else the venue says of it. It knows all
+ * levels between the best one and its edge, and nothing beyond; prices and quantities are keys (`decimal-key.ts`).
+ */
+export class ShadowBook {
+  readonly bids = new ShadowSide(1)
+  readonly asks = new ShadowSide(-1)
+
+  /** Levels of a snapshot for which `depth` a side were asked; a side with fewer is whole. */
+  replace(bids: readonly Level[], asks: readonly Level[], depth: number): void {
+    this.bids.replace(bids, bids.length < depth)
+    this.asks.replace(asks, asks.length < depth)
+  }
+
+  apply(bids: readonly Level[], asks: readonly Level[]): void {
+    this.bids.apply(bids)
+    this.asks.apply(asks)
+  }
+
+  /** Somebody bids what somebody else asks, or more: no true book does. */
+  get crossed(): boolean {
+    return this.bids.best >= -this.asks.best
+  }
+
+  get bytes(): number {
+    return this.bids.bytes + this.asks.bytes
+  }
+}

@@ -1,0 +1,94 @@
+import { Command } from 'ioredis'
+
+/** Longer texts are written by one native call, shorter ones letter by letter, which is cheaper than the call. */
+const LETTERS_MAX = 24
+/** What stands around an argument at most: `$`, its length, two line ends. */
+const FRAME_BYTES = 16
+/** A character is at most so many bytes in UTF-8. */
+const CHARACTER_BYTES = 3
+/** Scratch memory that is kept between commands. */
+const SCRATCH_BYTES_MAX = 4 * 1024 * 1024
+
+const DOLLAR = 0x24
+const CR = 0x0d
+const LF = 0x0a
+const ZERO = 0x30
+const ASCII_END = 0x80
+
+let scratch = Buffer.allocUnsafeSlow(256 * 1024)
+
+/**
+ * A command that writes itself as bytes. ioredis builds one text out of five pieces an argument and has it flattened and
+ * encoded afterwards; for a call of the append script, some two thousand arguments, that is a fifth of the worker's time.
+ */
+export class PackedCommand extends Command {
+  constructor(name: string, args: (string | number)[]) {
+    super(name, args, { replyEncoding: 'utf8' })
+  }
+
+  override toWritable(): Buffer {
+    return encodeCommand(this.name, this.args as (string | Buffer)[] as string[])
+  }
+}
+
+/** A command in RESP: an array of bulk strings, their lengths in bytes. */
+export function encodeCommand(name: string, args: readonly string[]): Buffer {
+  let bytesMax = 2 * FRAME_BYTES + name.length * CHARACTER_BYTES
+  for (let index = 0; index < args.length; index++) {
+    bytesMax += FRAME_BYTES + (args[index] as string).length * CHARACTER_BYTES
+  }
+  let buffer = scratch
+  if (bytesMax > buffer.length) {
+    buffer = Buffer.allocUnsafeSlow(bytesMax)
+    if (bytesMax <= SCRATCH_BYTES_MAX) scratch = buffer
+  }
+  let at = buffer.write(`*${args.length + 1}\r\n`, 'latin1')
+  at = writeBulk(buffer, at, name)
+  for (let index = 0; index < args.length; index++) at = writeBulk(buffer, at, args[index] as string)
+  // The socket keeps what it is given until it has sent it, and the scratch memory serves the next command by then.
+  return Buffer.from(buffer.subarray(0, at))
+}
+
+function writeBulk(buffer: Buffer, start: number, text: string): number {
+  const { length } = text
+  let at = writeLength(buffer, start, length)
+  if (length <= LETTERS_MAX) {
+    for (let index = 0; index < length; index++) {
+      const letter = text.charCodeAt(index)
+      if (letter >= ASCII_END) return writeLongBulk(buffer, start, text)
+      buffer[at++] = letter
+    }
+  } else {
+    const written = buffer.write(text, at)
+    if (written !== length) return writeLongBulk(buffer, start, text)
+    at += written
+  }
+  buffer[at++] = CR
+  buffer[at++] = LF
+  return at
+}
+
+/** For a text that has more bytes than characters. */
+function writeLongBulk(buffer: Buffer, start: number, text: string): number {
+  let at = writeLength(buffer, start, Buffer.byteLength(text))
+  at += buffer.write(text, at)
+  buffer[at++] = CR
+  buffer[at++] = LF
+  return at
+}
+
+function writeLength(buffer: Buffer, start: number, length: number): number {
+  let at = start
+  buffer[at++] = DOLLAR
+  if (length < 10) {
+    buffer[at++] = ZERO + length
+  } else if (length < 100) {
+    buffer[at++] = ZERO + Math.trunc(length / 10)
+    buffer[at++] = ZERO + (length % 10)
+  } else {
+    at += buffer.write(String(length), at, 'latin1')
+  }
+  buffer[at++] = CR
+  buffer[at++] = LF
+  return at
+}
