@@ -8,6 +8,7 @@ export interface LedgerRange {
   readonly from: number
   readonly to: number
   readonly state: 'open' | 'filled' | 'closed'
+  readonly how: string | null
 }
 
 /** Admits the members of a gap ledger, in order of their first missing id; a member without a range has none to check. */
@@ -18,7 +19,7 @@ export function readGapLedger(members: readonly string[], channel: string, repor
     if (admitted === null)
       report.wrong(Wrong.Malformed, channel, '', `not a member of a gap ledger: ${text.slice(0, 200)}`)
     else if (admitted.from !== undefined && admitted.to !== undefined)
-      ranges.push({ from: Number(admitted.from), to: Number(admitted.to), state: stateOf(admitted) })
+      ranges.push({ from: Number(admitted.from), to: Number(admitted.to), state: stateOf(admitted), how: admitted.how })
   }
   return ranges.sort((one, other) => one.from - other.from)
 }
@@ -40,8 +41,9 @@ const LEDGER_MEMBERS_MAX = 10_000
 
 /**
  * Stream and gap ledger must tell the same holes. Ranges of ids may be split by filling and grow to the snapshot that
- * ended them, so a told range must be covered; ranges of times must stand there as they were told. And no member may be
- * without a GAP in the stream, unless retention has cut the stream.
+ * ended them, so a told range must be covered; ranges of times must stand there as they were told. A book's hole that a
+ * delta ended ends with that delta, be it before the end that was told: what is missing behind it is another hole. And no
+ * member may be without a GAP in the stream, unless retention has cut the stream.
  */
 export function checkToldInLedger(
   told: readonly ToldRange[],
@@ -59,7 +61,7 @@ export function checkToldInLedger(
   const full = ranges.length >= LEDGER_MEMBERS_MAX
   for (const { from, to, entryId } of told) {
     const held = ids || full ? merged.some((range) => range.from <= from && range.to >= to) : false
-    if (!held && !ranges.some((range) => range.from === from && range.to === to))
+    if (!held && !ranges.some((range) => range.from === from && (range.to === to || range.how === 'delta')))
       report.wrong(Wrong.LedgerMissing, channel, entryId, `the gap ledger does not hold ${from}..${to}`)
   }
   if (trimmed) return

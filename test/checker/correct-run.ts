@@ -308,6 +308,7 @@ function makeBook(run: Run, random: Random, frame: Frame, add: Add, gap: Gap, me
   const replaced = { from: 15 + random(5), lost: 1 + random(4), until: 28 + random(4) }
   const healed = { from: 50 + random(5), lost: 1 + random(4) }
   let late: (() => void)[] = []
+  let lateTo = 0
   let holeFrom = 0
   for (let index = 0; index < 90; index += 1) {
     const E = atOf(index)
@@ -337,11 +338,14 @@ function makeBook(run: Run, random: Random, frame: Frame, add: Add, gap: Gap, me
         snapshot(E)
         member('ORDERBOOK', `${holeFrom}`, `${last}`, 'snapshot', true)
       }
-    } else if (index >= healed.from && index < healed.from + healed.lost) late.push(append)
-    else {
+    } else if (index >= healed.from && index < healed.from + healed.lost) {
+      if (late.length === 0) lateTo = u
+      late.push(append)
+    } else {
       if (late.length > 0) {
         gap('ORDERBOOK', E, `${holeFrom}`, `${U - 1}`)
-        member('ORDERBOOK', `${holeFrom}`, `${U - 1}`, 'delta', true)
+        // The first late delta joins the book again, and the hole ends with it; the others continue it.
+        member('ORDERBOOK', `${holeFrom}`, `${lateTo}`, 'delta', true)
       }
       for (const appendLate of late) appendLate()
       late = []
