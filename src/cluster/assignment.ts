@@ -24,14 +24,29 @@ export function capacityOf(members: number, partitions: number, redundancy: numb
   return Math.min(partitions, Math.ceil((LOAD_FACTOR * owners * partitions) / members))
 }
 
+/** Every beat asks again, and the members are seldom others: one assignment is kept for each role a process may have. */
+const KEPT_MAX = 4
+const kept = new Map<string, Assignment>()
+
 /** Assigns each of `partitions` to `redundancy` different members, or to all of them where there are fewer. */
 export function assignPartitions(members: Iterable<string>, partitions: number, redundancy: number): Assignment {
   const ids = [...new Set(members)].sort()
+  const question = JSON.stringify([partitions, redundancy, ...ids])
+  const known = kept.get(question)
+  if (known !== undefined) return known
+  const assignment = assign(ids, partitions, redundancy)
+  if (kept.size >= KEPT_MAX) kept.clear()
+  kept.set(question, assignment)
+  return assignment
+}
+
+function assign(ids: readonly string[], partitions: number, redundancy: number): Assignment {
   const wanted = Math.min(redundancy, ids.length)
   const capacity = capacityOf(ids.length, partitions, redundancy)
   const owners: number[][] = Array.from({ length: partitions }, () => [])
   const owned: Set<number>[] = ids.map(() => new Set())
   const scores = ids.map((id) => scoresOf(id, partitions))
+  let places = wanted * partitions
   for (const pair of descending(scores, partitions)) {
     const member = Math.floor(pair / partitions)
     const partition = pair % partitions
@@ -40,6 +55,8 @@ export function assignPartitions(members: Iterable<string>, partitions: number, 
     if (its.length >= wanted || mine.size >= capacity) continue
     its.push(member)
     mine.add(partition)
+    places--
+    if (places === 0) break
   }
   for (const [partition, its] of owners.entries()) {
     while (its.length < wanted) makeRoom(partition, owners, owned, scores, capacity)
@@ -79,11 +96,26 @@ function makeRoom(
   owners[partition]?.push(full)
 }
 
-/** Every pair as `member * partitions + partition`, the highest score first; equal scores by member, then partition. */
-function descending(scores: readonly Float64Array[], partitions: number): Uint32Array {
-  const pairs = Uint32Array.from({ length: scores.length * partitions }, (_, pair) => pair)
-  const scoreOf = (pair: number): number => scores[Math.floor(pair / partitions)]?.[pair % partitions] ?? 0
-  return pairs.sort((a, b) => scoreOf(b) - scoreOf(a) || a - b)
+/** Whole numbers up to here are exact. */
+const EXACT_MAX = 2 ** 53
+const SCORES = 2 ** 32
+
+/**
+ * Every pair as `member * partitions + partition`, the highest score first; equal scores by member, then partition. Score and
+ * pair are sorted as one number, because a sort without a comparator is much faster; with very many pairs the
+ * score gives up its lowest bits.
+ */
+function* descending(scores: readonly Float64Array[], partitions: number): Generator<number> {
+  const pairs = scores.length * partitions
+  const ranks = Math.min(SCORES, Math.floor(EXACT_MAX / pairs))
+  const places = new Float64Array(pairs)
+  for (const [member, its] of scores.entries()) {
+    for (const [partition, score] of its.entries()) {
+      const pair = member * partitions + partition
+      places[pair] = Math.floor(((SCORES - 1 - score) * ranks) / SCORES) * pairs + pair
+    }
+  }
+  for (const place of places.sort()) yield place % pairs
 }
 
 function scoresOf(id: string, partitions: number): Float64Array {
