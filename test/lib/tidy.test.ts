@@ -22,6 +22,7 @@ const CONTRACTS = [
   'conductor/resync-requests.ts',
   'cluster/member-store.ts',
   'bus/open-gaps.ts',
+  'control/contract.ts',
 ]
 const GROUND = ['domain', 'lib', 'errors.ts', 'telemetry']
 const STAGE = [...GROUND, ...CONTRACTS]
