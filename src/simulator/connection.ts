@@ -165,11 +165,6 @@ export class VenueConnection {
     this.#ws.pause()
   }
 
-  thaw(): void {
-    this.halfOpen = false
-    this.#ws.resume()
-  }
-
   state(): Record<string, unknown> {
     return {
       id: this.id,

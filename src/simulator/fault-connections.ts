@@ -85,8 +85,9 @@ export class FaultyConnections {
       active.tell({ connection: connection.id })
       connection.freeze()
     }
+    // A line that lost what was under way never goes on where it stood: whoever still holds it is told that it is dead.
     return () => {
-      for (const connection of frozen) connection.thaw()
+      for (const connection of frozen) connection.terminate()
     }
   }
 
@@ -101,12 +102,8 @@ export class FaultyConnections {
       }
     }
     this.#silent.set(active, silenced)
-    return () => {
-      this.#silent.delete(active)
-      for (const connection of this.streams?.connections ?? []) {
-        for (const stream of silenced.keys()) connection.silent?.delete(stream)
-      }
-    }
+    // A subscription that was struck stays silent until it is made again, as at the venue.
+    return () => this.#silent.delete(active)
   }
 
   #limitLifetime(active: ActiveFault, seconds: number | undefined): () => void {

@@ -33,9 +33,9 @@ const faultSchema = z.discriminatedUnion('fault', [
     ...onFrames,
     how: z.enum(['quantity', 'value', 'truncated']).default('quantity'),
   }),
-  /** The present connections stay open and do nothing, for 60 s unless told otherwise. */
+  /** The present connections stay open and do nothing; after 60 s, unless told otherwise, those still held are reset. */
   z.strictObject({ fault: z.literal('half-open'), ...onConnections, for: seconds.default(60) }),
-  /** The present subscription of each matching stream, or else its next one, flows no more; `count` in a row. */
+  /** The present subscription of each matching stream, or else its next one (within `for`), never flows; `count` in a row. */
   z.strictObject({ fault: z.literal('silent'), ...lasting, stream: pattern.default('*') }),
   z.strictObject({
     fault: z.literal('disconnect'),

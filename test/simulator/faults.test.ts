@@ -183,7 +183,7 @@ describe('faults', () => {
     expect(await applied(opened)).to.deep.equal([1, 1, 1])
   })
 
-  it('half-open: the connection stays, sends nothing and answers nothing, while a new one works', async () => {
+  it('half-open: the connection stays, sends nothing and answers nothing, while a new one works, and is reset in the end', async () => {
     const opened = await open()
     await tell(opened, { fault: 'half-open', for: 30 })
     opened.client.send({ method: 'LIST_SUBSCRIPTIONS', id: 1 })
@@ -197,14 +197,14 @@ describe('faults', () => {
     expect([opened.client.frames, opened.client.pings, opened.client.closed]).to.deep.equal([[], [], null])
     expect(other.pings.length).to.be.greaterThan(0)
     opened.clock.advance(1000)
-    await until(() => opened.client.replies.length === 1)
-    emit(opened, 3, 3)
-    await until(() => opened.client.tradeIds.includes(3))
+    await until(() => opened.client.closed !== null)
+    expect([opened.client.frames, opened.client.closed]).to.deep.equal([[], { code: 1006 }])
   })
 
-  it('silent: the stream is acknowledged and does not flow until it is subscribed again', async () => {
+  it('silent: the stream is acknowledged and does not flow until it is subscribed again, however soon the fault is over', async () => {
     const opened = await open()
-    await tell(opened, { fault: 'silent', stream: 'a@trade' })
+    await tell(opened, { fault: 'silent', stream: 'a@trade', for: 1 })
+    opened.clock.advance(1000)
     expect(await idsAfter(opened, 3)).to.deep.equal([])
     await opened.client.ask({ method: 'UNSUBSCRIBE', params: ['a@trade'], id: 1 })
     await opened.client.ask({ method: 'SUBSCRIBE', params: ['a@trade'], id: 2 })
