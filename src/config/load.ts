@@ -8,6 +8,7 @@ import { relations } from './relations.ts'
 import { type Config, configSchema } from './schema.ts'
 import { keysAt, nearest, settings } from './settings.ts'
 import { type Refusal, Sources, words } from './sources.ts'
+import { hashTokens, readTokenFile } from './tokens.ts'
 
 /** Names beginning with `MELTICA_` that are no settings: where the tests find recordings. */
 const FOREIGN_NAMES: ReadonlySet<string> = new Set(['MELTICA_RECORDINGS'])
@@ -48,6 +49,7 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
 
   const refusals = [...sources.refusals]
   readPasswordFile(sources, refusals)
+  readTokenFile(sources, refusals)
   const admitted = configSchema.safeParse(sources.values)
   const issues = admitted.success ? [] : admitted.error.issues
   refusals.push(...issues.flatMap((issue) => refusalsOf(issue, sources)))
@@ -55,7 +57,11 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
   checkRelations(config, sources, refusals, issues)
   if (refusals.length === 0) checkFiles(config, sources, refusals)
   if (refusals.length > 0) throw new UsageError(describe(refusals))
-  const whole = { ...config, worker: { id: config.worker.id ?? `${hostname()}-${process.pid}` } }
+  const whole = {
+    ...config,
+    worker: { id: config.worker.id ?? `${hostname()}-${process.pid}` },
+    gateway: { ...config.gateway, tokens: hashTokens(config.gateway.tokens) },
+  }
   return { config: freeze(whole), origin: (path) => sources.origin(path.split('.')) }
 }
 

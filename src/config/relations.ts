@@ -88,6 +88,21 @@ export const relations: readonly Relation[] = [
         : `expected at least twice cluster.heartbeatMs, which is ${heartbeatMs}, found ${expiryMs}`,
   },
   {
+    paths: ['gateway.listen', 'gateway.tokens', 'roles'],
+    check: ({ gateway: { listen, tokens }, roles }) =>
+      tokens.length > 0 || listen === 'off' || isLoopback(listen) || !roles.includes('gateway')
+        ? null
+        : `expected loopback (127.0.0.1, ::1 or localhost) while gateway.tokens is empty, because without a token whoever reaches it may do everything, found "${listen}"`,
+  },
+  {
+    paths: ['gateway.tokens'],
+    check: ({ gateway: { tokens } }) => {
+      const names = tokens.map(({ name }) => name)
+      const twice = names.find((name, index) => names.indexOf(name) !== index)
+      return twice === undefined ? null : `expected a name of its own for each token, found "${twice}" twice`
+    },
+  },
+  {
     paths: ['routes'],
     check: ({ routes }) => {
       const found: string[] = []
@@ -119,4 +134,10 @@ function atLeast(greater: string, smaller: string, read: (config: Config) => [nu
       return upper >= lower ? null : `expected at least ${smaller}, which is ${lower}, found ${upper}`
     },
   }
+}
+
+/** Whether `host:port` can be reached from this machine alone. */
+function isLoopback(listen: string): boolean {
+  const host = listen.slice(0, listen.lastIndexOf(':'))
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 }

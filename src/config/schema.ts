@@ -50,6 +50,15 @@ const route = group({
   filters: list(filter, 'a list of filters {path, op, value}').exactOptional(),
 })
 
+const token = group({
+  name: text('1 to 64 letters, digits and . _ : -', /^[A-Za-z0-9._:-]{1,64}$/),
+  roles: list(word('read', 'operate', 'trade'), 'a list of roles').min(1, { error: 'at least one role' }),
+  token: text(
+    'a token of 16 or more letters, digits and - . _ ~ + / =, or sha256: and 64 hex digits',
+    /^(sha256:[0-9a-f]{64}|(?!sha256:)[A-Za-z0-9._~+/=-]{16,512})$/,
+  ),
+})
+
 const maxLength = group({ maxLength: integer(1).nullable() })
 const port = integer(0, 65_535)
 const timeoutMs = integer(1, 600_000)
@@ -58,7 +67,7 @@ const file = text('the path of a file')
 export const configSchema = group({
   prefix: text('letters, digits and : . - _', /^[A-Za-z0-9:._-]+$/),
   partitions: integer(1, 16_384),
-  roles: list(word('ingest'), 'a list of roles').min(1, { error: 'at least one role' }),
+  roles: list(word('ingest', 'gateway'), 'a list of roles').min(1, { error: 'at least one role' }),
   worker: group({ id: text('letters, digits, . - and _', /^[A-Za-z0-9._-]{1,128}$/).nullable() }),
   redis: group({
     url: address('redis', 'rediss', 'unix').nullable(),
@@ -145,6 +154,17 @@ export const configSchema = group({
     seed: integer(0, 4_294_967_295),
     rate: z.union([z.literal('max'), number(0.01, 10_000_000)], { error: 'a number from 0.01 to 10000000, or max' }),
     port,
+  }),
+  gateway: group({
+    listen: text('host:port, or off', /^(off|\S+:\d{1,5})$/),
+    tokens: list(token, 'a list of tokens {name, roles, token}').max(1_000, { error: 'at most 1000 tokens' }),
+    tokenFile: file.nullable(),
+    bodyBytesMax: integer(1024, 1024 * 1024),
+    rate: group({ perSecond: number(0.1, 1_000_000), burst: integer(1, 1_000_000) }),
+    requestTimeoutMs: integer(100, 600_000),
+    waitMsMax: integer(0, 60_000),
+    waitingMax: integer(0, 100_000),
+    connectionsMax: integer(1, 100_000),
   }),
   telemetry: group({
     listen: text('host:port, or off', /^(off|\S+:\d{1,5})$/),

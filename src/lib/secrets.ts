@@ -1,6 +1,7 @@
 export const HIDDEN = '***'
 
-const SECRET_NAME = /(password|secret|token|apikey|passphrase|authorization)$/i
+/** Lists of secrets count too, and their items, which are named by their index. */
+const SECRET_NAME = /(password|secret|token|apikey|passphrase|authorization)s?(\.\d+)*$/i
 
 /** Replaces the password in every address within a text: `redis://user:***@host`. */
 export function hidePasswords(text: string): string {
