@@ -13,7 +13,8 @@ const SLAB_BYTES = 64 * 1024
 export class VenueConnection {
   readonly id: number
   readonly openedMs: number
-  readonly streams = new Set<string>()
+  /** What it subscribed to, with the number of the subscription. */
+  readonly streams = new Map<string, number>()
   /** Streams acknowledged but never sent; null while there is none, which is nearly always. */
   silent: Set<string> | null = null
   combined: boolean

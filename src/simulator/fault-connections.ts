@@ -74,7 +74,7 @@ export class FaultyConnections {
   #chosen(active: ActiveFault, count = Number.POSITIVE_INFINITY): readonly VenueConnection[] {
     const { pattern } = active
     const connections = [...(this.streams?.connections ?? [])].filter(
-      (connection) => pattern.matches('') || [...connection.streams].some((stream) => pattern.matches(stream)),
+      (connection) => pattern.matches('') || [...connection.streams.keys()].some((stream) => pattern.matches(stream)),
     )
     return connections.slice(0, count)
   }
@@ -94,7 +94,7 @@ export class FaultyConnections {
   #silence(active: Silent): () => void {
     const silenced = new Map<string, number>()
     for (const connection of this.streams?.connections ?? []) {
-      for (const stream of connection.streams) {
+      for (const stream of connection.streams.keys()) {
         if (!active.pattern.matches(stream)) continue
         connection.silence(stream)
         silenced.set(stream, 1)

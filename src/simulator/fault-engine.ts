@@ -85,7 +85,7 @@ export class FaultEngine implements StreamFaults, RestFaults {
 
   attach(streams: VenueStreams): void {
     this.#connections.streams = streams
-    this.#frames.deliver = (stream, data, combined) => streams.deliver(stream, data, combined)
+    this.#frames.streams = streams
   }
 
   /** Plans faults of a file: they wait for the first frame. */

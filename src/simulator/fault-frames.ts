@@ -3,21 +3,29 @@ import type { ActiveFault } from './fault-engine.ts'
 import type { FrameFault } from './faults.ts'
 import type { Random } from './market/random.ts'
 
-type Deliver = (stream: string, data: string, combined: string | undefined) => void
+/** Where frames go. */
+export interface FrameReceiver {
+  /** Number of the latest subscription. */
+  readonly subscriptions: number
+  /** `upTo`: only to subscriptions of this number or a lower one. */
+  deliver(stream: string, data: string, combined: string | undefined, upTo?: number): void
+}
 
 interface Frame {
   readonly stream: string
   readonly data: string
   readonly combined: string | undefined
+  /** Number of the latest subscription when it was due. */
+  readonly upTo: number
 }
 
 const HELD_MAX = 10_000
-/** A frame that waits for a successor of its stream goes out alone after so long. */
-const REORDER_WAIT_MS = 1000
+/** A frame that waits for a successor of its stream goes out alone after so long: bars come every 2 s. */
+const REORDER_WAIT_MS = 5_000
 
 /** Faults of frames: at most one strikes a frame, the one told first. */
 export class FaultyFrames {
-  deliver: Deliver = () => {}
+  streams: FrameReceiver = { subscriptions: 0, deliver: () => {} }
   readonly #random: Random
   readonly #after: (ms: number, callback: () => void) => void
   readonly #active: ActiveFault<FrameFault>[] = []
@@ -39,17 +47,17 @@ export class FaultyFrames {
 
   pass(stream: string, data: string, combined: string | undefined): void {
     if (this.#active.length === 0 && this.#swapped.size === 0) {
-      this.deliver(stream, data, combined)
+      this.streams.deliver(stream, data, combined)
       return
     }
     const before = this.#swapped.get(stream)
     if (before === undefined) {
-      this.#strike({ stream, data, combined })
+      this.#strike({ stream, data, combined, upTo: this.streams.subscriptions })
       return
     }
     this.#swapped.delete(stream)
-    this.deliver(stream, data, combined)
-    this.deliver(before.stream, before.data, before.combined)
+    this.streams.deliver(stream, data, combined)
+    this.#send(before)
   }
 
   /** Whatever is held back goes out now. */
@@ -117,12 +125,12 @@ export class FaultyFrames {
     if (how === 'truncated') {
       const share = 0.2 + 0.7 * this.#random.unit()
       const whole = combined ?? `{"stream":"${stream}","data":${data}}`
-      this.deliver(stream, truncate(data, share), truncate(whole, share))
+      this.streams.deliver(stream, truncate(data, share), truncate(whole, share))
       return true
     }
     const spoilt = how === 'quantity' ? corruptQuantity(data) : changeQuantity(data)
     if (spoilt === null) return false
-    this.deliver(stream, spoilt, undefined)
+    this.streams.deliver(stream, spoilt, undefined)
     return true
   }
 
@@ -132,8 +140,8 @@ export class FaultyFrames {
     this.#send(frame)
   }
 
-  #send({ stream, data, combined }: Frame): void {
-    this.deliver(stream, data, combined)
+  #send({ stream, data, combined, upTo }: Frame): void {
+    this.streams.deliver(stream, data, combined, upTo)
   }
 
   #remove(active: ActiveFault<FrameFault>): void {

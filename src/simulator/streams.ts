@@ -43,6 +43,8 @@ export class VenueStreams {
   readonly violations = { inboundRate: 0, streams: 0, connects: 0, pong: 0, slowReader: 0, malformed: 0 }
   readonly subscribedStreams = new Set<string>()
   framesSent = 0
+  /** Number of the latest subscription. */
+  subscriptions = 0
   readonly #clock: Clock
   readonly #faults: StreamFaults
   readonly #told: (streams: ReadonlySet<string>) => void
@@ -73,13 +75,16 @@ export class VenueStreams {
     return this.#congested
   }
 
-  /** Sends one frame to whoever subscribed to its stream; the sockets get it when the present burst is over. */
-  deliver(stream: string, data: string, combined: string | undefined): void {
+  /**
+   * Sends one frame to whoever subscribed to its stream; the sockets get it when the present burst is over. A frame that
+   * was held back goes only to subscriptions up to number `upTo`: a line shows nothing from before it was subscribed.
+   */
+  deliver(stream: string, data: string, combined: string | undefined, upTo = Number.POSITIVE_INFINITY): void {
     const subscribers = this.#subscribers.get(stream)
     if (subscribers === undefined) return
     let text = combined
     for (const connection of subscribers) {
-      if (connection.silent?.has(stream)) continue
+      if (connection.silent?.has(stream) || (connection.streams.get(stream) ?? 0) > upTo) continue
       if (connection.combined) {
         text ??= `{"stream":"${stream}","data":${data}}`
         connection.push(text)
@@ -152,7 +157,7 @@ export class VenueStreams {
     })
     ws.on('close', () => {
       this.connections.delete(connection)
-      this.#unsubscribe(connection, [...connection.streams])
+      this.#unsubscribe(connection, [...connection.streams.keys()])
     })
     if (target.streams.length > 0) this.#subscribe(connection, target.streams)
   }
@@ -181,7 +186,7 @@ export class VenueStreams {
         connection.reply(resultText(null, message.id))
         break
       case 'LIST_SUBSCRIPTIONS':
-        connection.reply(resultText([...connection.streams], message.id))
+        connection.reply(resultText([...connection.streams.keys()], message.id))
         break
       case 'SET_PROPERTY':
         connection.combined = message.combined
@@ -210,7 +215,7 @@ export class VenueStreams {
   #subscribe(connection: VenueConnection, streams: readonly string[]): void {
     for (const stream of streams) {
       if (connection.streams.has(stream)) continue
-      connection.streams.add(stream)
+      connection.streams.set(stream, ++this.subscriptions)
       if (this.#faults.silences(connection, stream)) connection.silence(stream)
       const subscribers = this.#subscribers.get(stream)
       if (subscribers) subscribers.push(connection)

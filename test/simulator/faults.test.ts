@@ -169,8 +169,21 @@ describe('faults', () => {
   it('reorder: the last frame of a stream is not kept for ever', async () => {
     const opened = await open([{ fault: 'reorder', stream: 'a@trade' }])
     expect(await idsAfter(opened, 1)).to.deep.equal([])
-    opened.clock.advance(1000)
+    opened.clock.advance(5000)
     await until(() => opened.client.tradeIds.includes(1))
+  })
+
+  it('delay, reorder: a line shows nothing from before it was subscribed', async () => {
+    for (const fault of ['delay', 'reorder']) {
+      const opened = await open([{ fault, stream: 'a@trade' }])
+      emit(opened, 1, 1)
+      const later = await VenueClient.open(`${opened.ws}/stream?streams=a@trade`)
+      await later.ask({ method: 'LIST_SUBSCRIPTIONS', id: 1 })
+      opened.clock.advance(5000)
+      emit(opened, 2, 2)
+      await until(() => later.tradeIds.includes(2) && opened.client.tradeIds.length === 2)
+      expect([later.tradeIds, opened.client.tradeIds.toSorted()]).to.deep.equal([[2], [1, 2]])
+    }
   })
 
   it('corrupt: the quantity is no number, another number, or the frame is cut', async () => {
