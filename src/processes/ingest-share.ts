@@ -107,6 +107,11 @@ export class IngestShare {
     return this.#shared.has(partition)
   }
 
+  /** Live processes of the role, at least this one. */
+  get processes(): number {
+    return Math.max(1, this.#view?.members.length ?? 1)
+  }
+
   get held(): ReadonlySet<number> {
     return this.#held
   }

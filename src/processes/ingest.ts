@@ -91,6 +91,7 @@ export class Ingest {
         weightPerMinute: WEIGHT_PER_MINUTE,
         usableShare: requestWeightShare,
         waitingMax: REQUESTS_WAITING_MAX,
+        processes: () => this.#share.processes,
       }),
     })
     this.#rules = venue.available === null ? config.routes : everything()
