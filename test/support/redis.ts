@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { type LaunchedRedis, type LaunchOptions, launchRedis } from '../../src/redis/launcher.ts'
+import { launchContainerRedis } from './container-redis.ts'
 
 /** A real Redis for tests, with clients that are closed before it ends. */
 export interface TestRedis extends LaunchedRedis {
@@ -14,6 +15,9 @@ export interface TestRedis extends LaunchedRedis {
   kill(): Promise<void>
 }
 
+/** The image that all servers come from, for example `redis:8-alpine`; else the redis-server of this machine. */
+const image = process.env.MELTICA_TEST_IMAGE ?? ''
+
 const started: TestRedis[] = []
 let shared: Promise<TestRedis> | null = null
 
@@ -25,7 +29,7 @@ export function startRedis(): Promise<TestRedis> {
 
 /** A server of one's own, for tests that stop, kill, fill or configure it. */
 export async function startPrivateRedis(options: LaunchOptions = {}): Promise<TestRedis> {
-  const launched = await launchRedis(options)
+  const launched = await (image === '' ? launchRedis(options) : launchContainerRedis(image, options))
   let client: Redis | null = null
   const close = (): void => {
     client?.disconnect()
