@@ -1,10 +1,11 @@
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { CommitLog } from './commit-log.ts'
-import { PartitionLoop, type PartitionStats } from './partition.ts'
+import { PartitionLoop } from './partition.ts'
 import type { ResyncRequests } from './resync-requests.ts'
 import type { BookName } from './snapshot-store.ts'
 import type { SourceStreams } from './source-streams.ts'
+import { addStats, emptyStats, type PartitionStats } from './stats.ts'
 
 /** Something an operator should know. */
 export interface ConductorIncident {
@@ -31,10 +32,18 @@ export interface ConductorParts {
   readonly levelsMax: number
   /** Time to live of a snapshot record, which is renewed at a third of it. */
   readonly ttlMs: number
-  /** A partition without an entry for so long counts as without a flowing owner. */
+  /** A partition without an entry for so long is stale, unless a live owner tells that it flows. */
   readonly staleMs: number
+  /** Partitions of which a live owner tells that they flow. Rejects where nobody can be asked. */
+  readonly flowing: () => Promise<ReadonlySet<number>>
   /** Trace id of events that no source event caused. */
   readonly trace: string
+}
+
+export interface ConductorStats extends PartitionStats {
+  readonly partitions: number
+  readonly instruments: number
+  readonly stalePartitions: number
 }
 
 const HEAR_MS = 500
@@ -51,6 +60,8 @@ export class Conductor {
   readonly #leaving = new Set<Promise<void>>()
   /** Numbers of the partitions that were given away. */
   readonly #before: PartitionStats = emptyStats()
+  /** Heard at least once, so that every stream they have is known. */
+  readonly #known = new Set<number>()
   #listening: Promise<void> | null = null
   #cancelSweep: () => void = () => {}
   #closed = false
@@ -64,6 +75,7 @@ export class Conductor {
     for (const [partition, loop] of this.#loops) {
       if (partitions.has(partition)) continue
       this.#loops.delete(partition)
+      this.#known.delete(partition)
       const leaving = loop.close().then(() => addStats(this.#before, loop.stats))
       this.#leaving.add(leaving)
       void leaving.finally(() => this.#leaving.delete(leaving))
@@ -84,7 +96,12 @@ export class Conductor {
     return new Set(this.#loops.keys())
   }
 
-  stats(): PartitionStats & { readonly instruments: number; readonly stalePartitions: number } {
+  /** Those that are worked on: their streams are known and their books loaded. */
+  get working(): ReadonlySet<number> {
+    return new Set([...this.#loops].filter(([at, loop]) => this.#known.has(at) && loop.isLoaded).map(([at]) => at))
+  }
+
+  stats(): ConductorStats {
     const sum = emptyStats()
     addStats(sum, this.#before)
     let instruments = 0
@@ -94,7 +111,13 @@ export class Conductor {
       instruments += loop.instruments
       if (loop.isStale) stalePartitions++
     }
-    return { ...sum, instruments, stalePartitions }
+    return { ...sum, partitions: this.#loops.size, instruments, stalePartitions }
+  }
+
+  /** Resolves when all that stands in the streams of its partitions was folded and has left. Rejects with BusError. */
+  async catchUp(): Promise<void> {
+    const listed = await this.#parts.streams.list(this.partitions)
+    await Promise.all([...this.#loops].map(([partition, loop]) => loop.catchUp(listed.get(partition) ?? [])))
   }
 
   /** Lets what is pending leave. Closing twice is harmless. */
@@ -113,11 +136,13 @@ export class Conductor {
         if (unheard.size > 0) {
           const listed = await this.#parts.streams.list(unheard)
           for (const [partition, names] of listed) this.#loops.get(partition)?.ring(names)
+          for (const partition of unheard) if (this.#loops.has(partition)) this.#known.add(partition)
         }
         for (const [partition, names] of heard) this.#loops.get(partition)?.ring(names)
         failures = 0
       } catch (error) {
         if (this.#closed) return
+        this.#before.failures++
         if (failures === 0) {
           this.#parts.incident({ kind: 'conductor-failed', message: 'the bells cannot be heard, trying again', error })
         }
@@ -129,23 +154,16 @@ export class Conductor {
 
   #sweepLater(): void {
     this.#cancelSweep = this.#parts.clock.after(SWEEP_MS, async () => {
+      let flowing: ReadonlySet<number> = new Set()
       try {
-        await Promise.all([...this.#loops.values()].map((loop) => loop.sweep()))
+        flowing = await this.#parts.flowing()
       } catch (error) {
+        // Nobody can be asked, so nobody vouches for a silent partition.
         this.#before.failures++
-        this.#parts.incident({ kind: 'conductor-failed', message: 'the sweep failed, it comes again', error })
+        this.#parts.incident({ kind: 'conductor-failed', message: 'the owners of the partitions are unknown', error })
       }
+      for (const [partition, loop] of this.#loops) loop.sweep(flowing.has(partition))
       if (!this.#closed) this.#sweepLater()
     })
   }
-}
-
-function emptyStats(): PartitionStats {
-  return {
-    ...{ entries: 0, commits: 0, conflicts: 0, failures: 0, lost: 0, corrupt: 0, rebuilt: 0, recordsUnavailable: 0 },
-  }
-}
-
-function addStats(sum: PartitionStats, more: PartitionStats): void {
-  for (const key of Object.keys(sum) as (keyof PartitionStats)[]) sum[key] += more[key]
 }

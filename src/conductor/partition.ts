@@ -1,75 +1,51 @@
-import { Quality } from '../domain/event.ts'
-import { carriedText } from '../domain/fusion/carried.ts'
 import {
-  bookQuality,
-  dueMs,
   type FusedChannel,
   FusedChannels,
   type FusionLimits,
   type FusionState,
-  fuse,
   passOver,
-  published,
   setStale,
   step,
 } from '../domain/fusion/fusion.ts'
-import { worseQuality } from '../domain/fusion/worse-quality.ts'
 import { backoffMs } from '../lib/backoff.ts'
-import type { Commit, CommitOutcome } from './commit-log.ts'
+import { Commits } from './commits.ts'
 import type { ConductorParts } from './conductor.ts'
-import { restore } from './restore.ts'
-import type { ResyncReason } from './resync-requests.ts'
-import { dueOf, newSeat, ringAll, type Seat } from './seat.ts'
+import { Doubts } from './doubts.ts'
+import { type Restored, restore } from './restore.ts'
+import { dueOf, hasPending, newSeat, ringAll, type Seat } from './seat.ts'
 import type { BookName } from './snapshot-store.ts'
-import { readSourceEvent, type SourceName, type SourcePlace } from './source-streams.ts'
+import { type RawEntry, readSourceEvent, type SourceName, type SourcePlace } from './source-streams.ts'
+import { emptyStats, type PartitionStats } from './stats.ts'
 
 /** Bounds of one call. */
 const LOADS_PER_CALL_MAX = 16
 const STREAMS_PER_READ_MAX = 96
 const ENTRIES_PER_STREAM_MAX = 64
-const COMMITS_PER_CALL_MAX = 32
-const LEVEL_STRINGS_PER_CALL_MAX = 8_000
-/** After a lost race the other one is left alone for longer and longer. */
-const CONFLICT_BACKOFF_MS_MAX = 1_000
+/** Instruments due at about the same time share a call. */
 const TICK_MS = 10
 const RETRY = { baseMs: 50, maxMs: 2_000 }
-const RESYNC_REPEAT_MS = 5_000
-/** Time between two attempts to write a record that could not be used. */
-const RECORD_RETRY_MS = 5_000
-
-const NO_THROTTLE: FusionLimits = {
-  throttleMs: 0,
-  eventsMax: Number.POSITIVE_INFINITY,
-  changesMax: Number.POSITIVE_INFINITY,
-}
-
-/** Numbers of a partition, summed up by the conductor. */
-export interface PartitionStats {
-  entries: number
-  commits: number
-  conflicts: number
-  failures: number
-  lost: number
-  corrupt: number
-  rebuilt: number
-  recordsUnavailable: number
-}
+/** In so many sweeps every stream is looked at once, in case a bell was not heard. */
+const SWEEPS_PER_LOOK = 5
 
 /**
- * One partition: loads, reads, steps, commits. One turn runs at a time and each awaits its own calls, so that nothing is
+ * One partition: loads, reads, steps, commits. One turn runs at a time and awaits its own calls, so that nothing is
  * folded between the making of an event and the answer to its commit.
  */
 export class PartitionLoop {
   readonly partition: number
-  readonly stats: PartitionStats = {
-    ...{ entries: 0, commits: 0, conflicts: 0, failures: 0, lost: 0, corrupt: 0, rebuilt: 0, recordsUnavailable: 0 },
-  }
+  readonly stats: PartitionStats = emptyStats()
   readonly #parts: ConductorParts
+  readonly #doubts: Doubts
+  readonly #commits: Commits
   readonly #seats = new Map<string, Seat>()
   #run = ''
   /** Ms of the newest entry's id over all streams; 0 before the first. */
   #newestEntryMs = 0
+  /** A live owner tells that it flows here. */
+  #isFlowing = false
   #stale = false
+  #sweeps = 0
+  #sweepDue = false
   #running: Promise<void> | null = null
   #again = false
   #failuresInRow = 0
@@ -79,6 +55,8 @@ export class PartitionLoop {
   constructor(partition: number, parts: ConductorParts) {
     this.partition = partition
     this.#parts = parts
+    this.#doubts = new Doubts(parts, this.stats, partition)
+    this.#commits = new Commits(parts, this.stats, this.#doubts)
   }
 
   get instruments(): number {
@@ -89,6 +67,12 @@ export class PartitionLoop {
     return this.#stale
   }
 
+  /** Everything that was rung has been loaded at least once since. */
+  get isLoaded(): boolean {
+    for (const { state, conflicts } of this.#seats.values()) if (state === null && conflicts === 0) return false
+    return true
+  }
+
   /** These streams may have grown; null: all that are known. */
   ring(names: readonly SourceName[] | null): void {
     if (names === null) for (const seat of this.#seats.values()) ringAll(seat)
@@ -97,32 +81,32 @@ export class PartitionLoop {
   }
 
   /**
-   * What is done whether anything comes or not, about once a second: a look at every stream, in case the bell failed; the
-   * time to live of the records; the group's places; staleness.
+   * What is done whether anything comes or not, about once a second: a look at streams in case the bell failed; the time
+   * to live of the records; the group's places; doubts; staleness.
    */
-  async sweep(): Promise<void> {
-    this.ring(null)
-    const nowMs = this.#parts.clock.monotonicMs()
-    const { ttlMs } = this.#parts
-    const due = [...this.#seats.values()].filter(
-      ({ state, base, writtenMs }) => state !== null && typeof base === 'object' && nowMs - writtenMs >= ttlMs / 3,
-    )
-    const renewed = await this.#parts.log.renew(due.map(({ name }) => name))
-    for (const [index, seat] of due.entries()) {
-      if (renewed[index]) seat.writtenMs = nowMs
-      // It expired although we are here: the levels are in memory, so it is written anew.
-      else if (typeof seat.base === 'object') seat.state = null
+  sweep(isFlowing: boolean): void {
+    this.#isFlowing = isFlowing
+    this.#sweepDue = true
+    this.#sweeps++
+    let index = this.#sweeps
+    for (const seat of this.#seats.values()) if (index++ % SWEEPS_PER_LOOK === 0) ringAll(seat)
+    this.#wake()
+  }
+
+  /** Resolves when all that stands in the streams of these names was folded and has left, throttled or not. */
+  async catchUp(names: readonly SourceName[]): Promise<void> {
+    this.ring(names)
+    while (!this.#closing) {
+      await this.#running
+      const waiting = [...this.#seats.values()].filter(
+        (seat) => seat.state === null || seat.rung.size > 0 || hasPending(seat),
+      )
+      if (waiting.length === 0) return
+      for (const { state } of waiting) if (state !== null) state.publishedMs = Number.NEGATIVE_INFINITY
+      this.#wake()
+      // A seat that waits for another writer, or for Redis, is not hurried.
+      await new Promise<void>((resolve) => this.#parts.clock.after(TICK_MS, resolve))
     }
-    const moved: SourcePlace[] = []
-    for (const seat of this.#seats.values()) {
-      for (const channel of FusedChannels) {
-        const id = seat.state?.positions[channel].id ?? '0-0'
-        if (id === '0-0' || seat.grouped.get(channel) === id || seat.state?.pending.from[channel] !== 0) continue
-        seat.grouped.set(channel, id)
-        moved.push({ name: seat.sources[channel], afterId: id })
-      }
-    }
-    await this.#parts.streams.moveGroups(moved)
   }
 
   /** Lets what is pending leave and stops. */
@@ -131,14 +115,12 @@ export class PartitionLoop {
     this.#closing = true
     this.#cancelTimer()
     await this.#running
-    const pending = [...this.#seats.values()].filter(
-      ({ state }) => state !== null && dueMs(state, NO_THROTTLE) !== null,
-    )
     try {
-      await this.#commit(pending)
-    } catch {
+      await this.#commits.commit(this.#run, [...this.#seats.values()].filter(hasPending))
+      await this.#moveGroups()
+    } catch (error) {
       // Whoever comes next reads it again from the committed places.
-      this.stats.failures++
+      this.#failed('what was pending is left to whoever comes next', error)
     }
   }
 
@@ -169,13 +151,7 @@ export class PartitionLoop {
         await this.#turn()
         this.#failuresInRow = 0
       } catch (error) {
-        this.stats.failures++
-        this.#parts.incident({
-          kind: 'conductor-failed',
-          message: 'the partition will be read again',
-          error,
-          ...this.#at,
-        })
+        this.#failed('the partition will be read again', error)
         this.#again = true
         const delayMs = backoffMs(this.#failuresInRow++, RETRY, Math.random)
         await new Promise<void>((resolve) => this.#parts.clock.after(delayMs, resolve))
@@ -184,55 +160,67 @@ export class PartitionLoop {
     this.#armTimer()
   }
 
-  get #at() {
-    return { partition: this.partition }
+  #failed(message: string, error: unknown): void {
+    this.stats.failures++
+    this.#parts.incident({ kind: 'conductor-failed', message, error, partition: this.partition })
   }
 
   async #turn(): Promise<void> {
     await this.#load()
     await this.#read()
     this.#judgeStaleness()
+    if (this.#sweepDue) {
+      this.#sweepDue = false
+      await this.#keepRecords()
+      await this.#moveGroups()
+      for (const seat of this.#seats.values()) if (seat.state !== null) this.#doubts.look(seat, seat.state)
+    }
     const nowMs = this.#parts.clock.monotonicMs()
-    const due = [...this.#seats.values()].filter((seat) => dueOf(seat) <= nowMs)
-    await this.#commit(due)
+    await this.#commits.commit(
+      this.#run,
+      [...this.#seats.values()].filter((seat) => dueOf(seat) <= nowMs),
+    )
   }
 
   async #load(): Promise<void> {
     const { log, streams, clock, levelsMax } = this.#parts
-    const missing = [...this.#seats.values()].filter(({ state }) => state === null)
+    const nowMs = clock.monotonicMs()
+    const missing = [...this.#seats.values()].filter(({ state, notBeforeMs }) => state === null && notBeforeMs <= nowMs)
     for (let start = 0; start < missing.length; start += LOADS_PER_CALL_MAX) {
       const seats = missing.slice(start, start + LOADS_PER_CALL_MAX)
       const { run, instruments } = await log.load(seats.map(({ name }) => name))
       // What was read of another Redis process may not stand in this one.
       if (this.#run !== run && this.#run !== '') {
-        this.#unload([...this.#seats.values()])
+        for (const seat of this.#seats.values()) seat.state = null
         this.#again = true
       }
       this.#run = run
       for (const [index, seat] of seats.entries()) {
         const loaded = instruments[index]
         if (loaded === undefined) continue
-        const { state, base, rebuilt } = await restore(seat.name, loaded, streams, levelsMax, clock.nowUs())
-        this.#take(seat, state, base, loaded.version)
-        if (loaded.record.state === 'there') {
-          const ageMs = (clock.nowUs() - Number(loaded.record.snapshot.updatedAt)) / 1000
-          state.publishedMs = clock.monotonicMs() - Math.max(0, ageMs)
-        }
-        if (loaded.record.state === 'unavailable') this.#recordUnavailable(seat, loaded.record.reason)
-        if (rebuilt !== 'no') this.stats.rebuilt++
-        if (rebuilt === 'no-snapshot') this.#doubt(seat, 'no-snapshot')
+        const restored = await restore(seat.name, loaded, streams, levelsMax, clock.nowUs())
+        if (loaded.record.state === 'unavailable') this.#doubts.recordUnavailable(seat, loaded.record.reason)
+        if (restored.rebuilt) this.stats.rebuilt++
+        seat.version = loaded.version
+        seat.versionFloor = Math.max(seat.versionFloor, loaded.version)
+        this.#take(seat, restored)
       }
     }
   }
 
-  #take(seat: Seat, state: FusionState, base: Commit['base'], version: number): void {
+  #take(seat: Seat, { state, base, writtenUs }: Restored): void {
+    const nowMs = this.#parts.clock.monotonicMs()
     seat.state = state
     seat.base = base
-    seat.version = version
-    seat.versionFloor = Math.max(seat.versionFloor, version)
-    seat.writtenMs = this.#parts.clock.monotonicMs()
+    // How long it has still to live is not known: the next sweep renews it.
+    seat.writtenMs = Number.NEGATIVE_INFINITY
+    if (writtenUs !== null) {
+      state.publishedMs = nowMs - Math.max(0, this.#parts.clock.nowUs() - writtenUs) / 1_000
+    }
     // A record that is not as it should be is written, whether anything comes or not.
     if (base === 'replace' && state.positions.ORDERBOOK.id !== '0-0') state.pending.forced = true
+    for (const channel of FusedChannels) this.#seen(state.positions[channel].id)
+    setStale(state, this.#stale)
     ringAll(seat)
   }
 
@@ -247,34 +235,33 @@ export class PartitionLoop {
       const page = reading.slice(start, start + STREAMS_PER_READ_MAX)
       const places = page.map(([seat, channel]) => ({
         name: seat.sources[channel],
-        afterId: seat.state?.positions[channel].id ?? '0-0',
+        afterId: (seat.state as FusionState).positions[channel].id,
       }))
-      let found: Awaited<ReturnType<ConductorParts['streams']['read']>>
+      let found: readonly (readonly RawEntry[])[]
       try {
         found = await this.#parts.streams.read(places, ENTRIES_PER_STREAM_MAX)
       } catch (error) {
         for (const [seat, channel] of reading.slice(start)) seat.rung.add(channel)
         throw error
       }
+      const nowMs = this.#parts.clock.monotonicMs()
       for (const [index, [seat, channel]] of page.entries()) {
         const entries = found[index] ?? []
-        if (!this.#fold(seat, channel, entries) || entries.length === ENTRIES_PER_STREAM_MAX) {
+        if (entries.length === 0) continue
+        const state = seat.state as FusionState
+        const isWhole = this.#fold(seat.limits, state, channel, entries)
+        if (!isWhole || entries.length === ENTRIES_PER_STREAM_MAX) {
           seat.rung.add(channel)
-          this.#again = true
+          // What must leave first and may not yet is waited for by the timer.
+          if (isWhole || seat.notBeforeMs <= nowMs) this.#again = true
         }
-        if (seat.state !== null && seat.state.notices.length > 0) this.#tell(seat, seat.state)
+        if (state.notices.length > 0) this.#doubts.tell(seat, state)
       }
     }
   }
 
   /** False when not all could be folded before a commit. */
-  #fold(
-    seat: Seat,
-    channel: FusedChannel,
-    entries: Awaited<ReturnType<ConductorParts['streams']['read']>>[number],
-  ): boolean {
-    const { state, limits } = seat
-    if (state === null || entries.length === 0) return true
+  #fold(limits: FusionLimits, state: FusionState, channel: FusedChannel, entries: readonly RawEntry[]): boolean {
     for (const entry of entries) {
       const event = readSourceEvent(channel, entry)
       if (event === null) passOver(state, channel, entry[0])
@@ -285,170 +272,55 @@ export class PartitionLoop {
       }
       this.stats.entries++
     }
-    const newestMs = Number.parseInt((entries.at(-1) as (typeof entries)[number])[0], 10)
-    if (newestMs > this.#newestEntryMs) this.#newestEntryMs = newestMs
+    this.#seen((entries.at(-1) as RawEntry)[0])
     return true
   }
 
-  #tell(seat: Seat, state: FusionState): void {
-    for (const notice of state.notices.splice(0)) {
-      const facts = { ...seat.name, channel: notice.channel, ...this.#at }
-      switch (notice.kind) {
-        case 'lost':
-          this.stats.lost += notice.count
-          this.#parts.incident({
-            ...{ kind: 'conductor-behind', message: 'entries were trimmed before they were read', ...facts },
-            count: notice.count,
-          })
-          if (notice.channel === 'ORDERBOOK') this.#doubt(seat, 'behind-retention')
-          break
-        case 'corrupt':
-          this.stats.corrupt++
-          this.#parts.incident({
-            ...{ kind: 'conductor-corrupt', message: 'an entry does not keep the contract', ...facts, id: notice.id },
-          })
-          if (notice.channel === 'ORDERBOOK') this.#doubt(seat, 'corrupt-entry')
-          break
-        case 'unjoined':
-          this.#doubt(seat, 'unjoined')
-          break
-      }
-    }
+  #seen(id: string): void {
+    const ms = Number.parseInt(id, 10)
+    if (ms > this.#newestEntryMs) this.#newestEntryMs = ms
   }
 
-  #doubt(seat: Seat, reason: ResyncReason): void {
-    const nowMs = this.#parts.clock.monotonicMs()
-    if (nowMs - seat.resyncMs < RESYNC_REPEAT_MS) return
-    seat.resyncMs = nowMs
-    this.#parts.resyncs.request(seat.name, reason)
-  }
-
-  /** The age of the newest entry of any stream of the partition is all that is known of whether somebody flows into it. */
+  /** Stale: nothing has come for a while, and no live owner says that there is nothing to come. */
   #judgeStaleness(): void {
     if (this.#newestEntryMs === 0) return
-    const stale = this.#parts.clock.nowUs() / 1000 - this.#newestEntryMs > this.#parts.staleMs
-    this.#stale = stale
-    for (const { state } of this.#seats.values()) if (state !== null) setStale(state, stale)
+    const ageMs = this.#parts.clock.nowUs() / 1_000 - this.#newestEntryMs
+    this.#stale = ageMs > this.#parts.staleMs && !this.#isFlowing
+    for (const { state } of this.#seats.values()) if (state !== null) setStale(state, this.#stale)
   }
 
-  async #commit(seats: readonly Seat[]): Promise<void> {
-    for (let at = 0; at < seats.length; ) {
-      const batch: Seat[] = []
-      const commits: Commit[] = []
-      let strings = 0
-      const nowUs = this.#parts.clock.nowUs()
-      while (at < seats.length && batch.length < COMMITS_PER_CALL_MAX && strings < LEVEL_STRINGS_PER_CALL_MAX) {
-        const seat = seats[at++] as Seat
-        if (seat.state === null) continue
-        const commit = this.#commitOf(seat, seat.state, nowUs)
-        strings += commit.change.set.length + commit.change.removed.length
-        batch.push(seat)
-        commits.push(commit)
-      }
-      if (batch.length === 0) return
-      let outcomes: CommitOutcome[]
-      try {
-        outcomes = await this.#parts.log.commit(this.#run, commits)
-      } catch (error) {
-        // Nobody knows what was written.
-        this.#unload(batch)
-        throw error
-      }
-      for (const [index, seat] of batch.entries()) {
-        this.#settle(seat, commits[index] as Commit, outcomes[index] as CommitOutcome, nowUs)
-      }
-    }
-  }
-
-  #commitOf(seat: Seat, state: FusionState, nowUs: number): Commit {
+  /** Records get their whole time to live again; one that expired although we are here is written anew from memory. */
+  async #keepRecords(): Promise<void> {
     const nowMs = this.#parts.clock.monotonicMs()
-    if (seat.base === 'skip' && nowMs - seat.skippedMs >= RECORD_RETRY_MS) {
-      seat.base = 'replace'
-      state.book.ladder.unsettle()
-    }
-    const own = bookQuality(state)
-    const fused = fuse(state, nowUs)
-    const { epoch, seq, id } = state.positions.ORDERBOOK
-    return {
-      name: seat.name,
-      version: seat.version,
-      versionFloor: seat.versionFloor,
-      base: seat.base,
-      change: {
-        ...(seat.base === 'skip' ? { set: [], removed: [] } : state.book.ladder.changes()),
-        head: {
-          ...{ epoch, seq: String(seq), streamId: id, updatedAt: String(nowUs), quality: own },
-          venueSeq: state.book.have === null ? '' : String(state.book.have),
-        },
-      },
-      carried: carriedText(state, nowUs),
-      event: {
-        ...fused,
-        trace: fused.trace === '' ? this.#parts.trace : fused.trace,
-        // Whoever comes late finds no record, or an old one: said on what still flows.
-        quality: seat.base === 'skip' ? worseQuality(fused.quality, Quality.Stale) : fused.quality,
-      },
-    }
-  }
-
-  #settle(seat: Seat, commit: Commit, outcome: CommitOutcome, nowUs: number): void {
-    const { state } = seat
-    if (state === null) return
-    const nowMs = this.#parts.clock.monotonicMs()
-    switch (outcome.outcome) {
-      case 'committed': {
-        this.stats.commits++
-        seat.conflicts = 0
-        seat.version = outcome.version
-        seat.versionFloor = outcome.version
-        seat.writtenMs = nowMs
-        if (commit.base !== 'skip') {
-          state.book.ladder.settle()
-          seat.base = { epoch: commit.change.head.epoch, streamId: commit.change.head.streamId }
-        }
-        published(state, nowUs, nowMs)
-        if (commit.change.head.quality === Quality.Crossed) this.#doubt(seat, 'crossed')
-        return
+    const due = [...this.#seats.values()].filter(
+      ({ state, base, writtenMs }) =>
+        state !== null && typeof base === 'object' && nowMs - writtenMs >= this.#parts.ttlMs / 3,
+    )
+    if (due.length === 0) return
+    const renewed = await this.#parts.log.renew(due.map(({ name }) => name))
+    for (const [index, seat] of due.entries()) {
+      if (renewed[index]) seat.writtenMs = nowMs
+      else if (seat.state !== null) {
+        seat.base = 'replace'
+        seat.state.book.ladder.unsettle()
+        seat.state.pending.forced = true
       }
-      case 'conflict':
-        this.stats.conflicts++
-        seat.conflicts++
-        seat.notBeforeMs =
-          nowMs + Math.min(CONFLICT_BACKOFF_MS_MAX, seat.limits.throttleMs * 2 ** Math.min(seat.conflicts - 1, 10))
-        this.#unload([seat])
-        this.#again = true
-        return
-      case 'record-unavailable':
-        seat.base = 'skip'
-        this.#recordUnavailable(seat, outcome.error)
-        this.#again = true
-        return
-      case 'failed':
-        this.stats.failures++
-        this.#parts.incident({ kind: 'conductor-refused', message: outcome.error, ...seat.name, ...this.#at })
-        seat.notBeforeMs = nowMs + CONFLICT_BACKOFF_MS_MAX
-        this.#unload([seat])
-        this.#again = true
-        return
     }
   }
 
-  #recordUnavailable(seat: Seat, reason: string): void {
-    seat.skippedMs = this.#parts.clock.monotonicMs()
-    this.stats.recordsUnavailable++
-    this.#parts.incident({
-      ...{
-        kind: 'record-unavailable',
-        message: 'events leave without their snapshot record',
-        ...seat.name,
-        ...this.#at,
-      },
-      reason,
-    })
-  }
-
-  #unload(seats: readonly Seat[]): void {
-    for (const seat of seats) seat.state = null
+  /** The group `conductor` follows the committed places. */
+  async #moveGroups(): Promise<void> {
+    const moved: SourcePlace[] = []
+    for (const seat of this.#seats.values()) {
+      if (seat.state === null || hasPending(seat)) continue
+      for (const channel of FusedChannels) {
+        const { id } = seat.state.positions[channel]
+        if (id === '0-0' || seat.grouped.get(channel) === id) continue
+        seat.grouped.set(channel, id)
+        moved.push({ name: seat.sources[channel], afterId: id })
+      }
+    }
+    if (moved.length > 0) await this.#parts.streams.moveGroups(moved)
   }
 
   /** Wakes the partition when the next event is due. */
@@ -457,7 +329,6 @@ export class PartitionLoop {
     let nextMs = Number.POSITIVE_INFINITY
     for (const seat of this.#seats.values()) nextMs = Math.min(nextMs, dueOf(seat))
     if (nextMs === Number.POSITIVE_INFINITY) return
-    // In steps, so that instruments due at about the same time share a call.
     const delayMs = Math.max(0, Math.ceil(nextMs / TICK_MS) * TICK_MS - this.#parts.clock.monotonicMs())
     this.#cancelTimer = this.#parts.clock.after(delayMs, () => this.#wake())
   }

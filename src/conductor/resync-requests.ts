@@ -1,7 +1,7 @@
 import type { BookName } from './snapshot-store.ts'
 
 /** Why the conductor doubts a book. */
-export type ResyncReason = 'behind-retention' | 'no-snapshot' | 'corrupt-entry' | 'unjoined' | 'crossed'
+export type ResyncReason = 'behind-retention' | 'no-snapshot' | 'corrupt-entry' | 'unjoined' | 'crossed' | 'shallow'
 
 /** The conductor never asks the venue; what it doubts it asks for here. */
 export interface ResyncRequests {

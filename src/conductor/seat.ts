@@ -12,6 +12,7 @@ import type { SourceName } from './source-streams.ts'
 /** Entries and changed levels one event may stand for. */
 const EVENTS_PER_COMMIT_MAX = 20_000
 const CHANGES_PER_COMMIT_MAX = 4_000
+
 /** One instrument in the partition's hands. */
 export interface Seat {
   readonly name: BookName
@@ -29,6 +30,8 @@ export interface Seat {
   /** When the record was last written or renewed, and when writing it was last tried in vain. */
   writtenMs: number
   skippedMs: number
+  /** Since when the stream has been read to its end without a snapshot; null while there is one. */
+  bareSinceMs: number | null
   resyncMs: number
   /** Ids of the places to which the group was moved. */
   readonly grouped: Map<FusedChannel, string>
@@ -50,15 +53,21 @@ export function newSeat({ market, instrument }: BookName, throttleMs: number): S
     notBeforeMs: 0,
     writtenMs: 0,
     skippedMs: Number.NEGATIVE_INFINITY,
+    bareSinceMs: null,
     resyncMs: Number.NEGATIVE_INFINITY,
     grouped: new Map(),
   }
 }
 
-/** Infinity while there is nothing to publish. */
+/** When there is something to do for it, to publish or to load. Infinity while there is nothing. */
 export function dueOf({ state, limits, notBeforeMs }: Seat): number {
-  const due = state === null ? null : dueMs(state, limits)
+  if (state === null) return notBeforeMs
+  const due = dueMs(state, limits)
   return due === null ? Number.POSITIVE_INFINITY : Math.max(due, notBeforeMs)
+}
+
+export function hasPending({ state }: Seat): boolean {
+  return state !== null && (state.pending.events > 0 || state.pending.forced)
 }
 
 export function ringAll(seat: Seat): void {

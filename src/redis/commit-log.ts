@@ -6,7 +6,10 @@ import { runCommit } from './commit-script.ts'
 import type { RedisConnection } from './connection.ts'
 import { BusError } from './errors.ts'
 import type { Keys } from './keys.ts'
+import { Script } from './script.ts'
 import { parseSnapshot } from './snapshot-store.ts'
+
+const readRunScript = new Script('readRun-1.lua')
 
 export interface RedisCommitLogOptions {
   readonly connection: RedisConnection
@@ -31,14 +34,15 @@ export class RedisCommitLog implements CommitLog {
   }
 
   async load(names: readonly BookName[]): Promise<{ run: string; instruments: Loaded[] }> {
-    const { connection } = this.#options
-    // Sent in one go, so that what is read was read from one Redis process, or fails.
-    const [info, ...instruments] = await Promise.all([
-      connection.send('info', ['server']),
+    const { connection, keys } = this.#options
+    const [first] = names
+    if (first === undefined) return { run: this.#run, instruments: [] }
+    // The run first, and all in one go: what another Redis process answers later is a conflict when it is built on.
+    const [run, ...instruments] = await Promise.all([
+      readRunScript.run(connection, [1, keys.state(first.market, first.instrument)]),
       ...names.map((name) => this.#loadOne(name)),
     ])
-    const run = /^run_id:(\S+)/m.exec(String(info))?.[1] ?? ''
-    if (run === '') throw new BusError('other', 'expected run_id in the answer to INFO, found none')
+    if (typeof run !== 'string') throw new BusError('other', `expected the run_id, found ${typeof run}`)
     if (run !== this.#run) this.#listed.clear()
     this.#run = run
     return { run, instruments }

@@ -40,6 +40,7 @@ export async function openConductor(
     levelsMax: 1_000,
     ttlMs,
     staleMs: 5_000,
+    flowing: async () => new Set(),
     trace: 'f'.repeat(32),
     ...more,
   })

@@ -1,4 +1,5 @@
 import { type FusedChannel, FusedChannels, type FusionState, type SourcePosition } from './fusion.ts'
+import type { LadderEdges } from './ladder.ts'
 
 /**
  * What a conductor leaves in `state` with every commit, so that the next one goes on as if it had been there: the places in
@@ -10,6 +11,8 @@ export interface Carried {
   readonly joined: boolean
   /** Decimals of the prices, which the keys of the snapshot record do not keep; -1 unknown. */
   readonly digits: number
+  /** Beyond these prices the record's levels say nothing. */
+  readonly edges: LadderEdges
   readonly lastTrade: FusionState['lastTrade']
   readonly quote: FusionState['quote']
   readonly windowStartUs: number
@@ -26,6 +29,7 @@ export function carriedText(state: FusionState, windowStartUs: number): string {
     have: book.have,
     joined: book.joined,
     digits: book.ladder.digits,
+    edges: book.ladder.edges,
     lastTrade,
     quote,
     windowStartUs: Math.max(windowStartUs, state.windowStartUs),

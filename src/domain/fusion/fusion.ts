@@ -9,7 +9,7 @@ import {
   subtractDecimal,
 } from '../decimal.ts'
 import { type Level, Quality } from '../event.ts'
-import type { DeltaPayload, LiveBook, SnapshotPayload } from './live-book.ts'
+import type { DeltaPayload, LiveBook, LiveBookStep, SnapshotPayload } from './live-book.ts'
 import { worseQuality } from './worse-quality.ts'
 
 /**
@@ -171,14 +171,21 @@ export function step(
     // Ranges of one event are without holes.
     if (pending.from[channel] !== 0) return 'publish-first'
     if (seq > position.seq) lose(state, channel, seq - position.seq - 1)
+    // Another epoch that begins below: the stream was begun anew, and what it has comes again.
+    else if (channel === 'ORDERBOOK') state.book.break()
   }
   try {
-    if (channel === 'ORDERBOOK') foldBook(state, event)
-    else if (channel === 'TRADE') foldTrade(state, event)
+    if (channel === 'ORDERBOOK') {
+      const wasJoined = state.book.joined
+      const found = foldBook(state.book, event)
+      if (found === 'unjoined' && wasJoined) state.notices.push({ kind: 'unjoined', channel, id: event.id })
+      state.sourceQuality = event.quality
+    } else if (channel === 'TRADE') foldTrade(state, event)
     else foldQuote(state, event)
   } catch {
-    // Whatever wrote it did not keep the contract. The position goes on: the same entry would fail for ever.
-    if (channel === 'ORDERBOOK') state.book.break()
+    // Whatever wrote it did not keep the contract. The position goes on: the same entry would fail for ever. Half of it
+    // may be in the book.
+    if (channel === 'ORDERBOOK') state.book.discard()
     state.notices.push({ kind: 'corrupt', channel, id: event.id })
   }
   state.positions[channel] = { id: event.id, epoch: event.epoch, seq }
@@ -193,6 +200,8 @@ export function step(
 /** Leaves out an entry that is none of the contract's, so that it is not read again and again. */
 export function passOver(state: FusionState, channel: FusedChannel, id: string): void {
   state.positions[channel] = { ...state.positions[channel], id }
+  // What it said is not known, and its `seq` will be missed.
+  if (channel === 'ORDERBOOK') state.book.break()
   state.notices.push({ kind: 'corrupt', channel, id })
 }
 
@@ -285,26 +294,18 @@ function lose(state: FusionState, channel: FusedChannel, count: number): void {
   state.notices.push({ kind: 'lost', channel, count })
 }
 
-function foldBook(state: FusionState, event: SourceEvent): void {
-  const { book } = state
+/** Folds one entry of an `ORDERBOOK` stream into its book. Throws: RangeError, TypeError where it does not keep the contract. */
+export function foldBook(book: LiveBook, event: SourceEvent): LiveBookStep {
   switch (event.type) {
-    case 'ORDERBOOK.DELTA': {
-      const wasJoined = book.joined
-      if (book.delta(event.data as DeltaPayload) === 'unjoined' && wasJoined) {
-        state.notices.push({ kind: 'unjoined', channel: 'ORDERBOOK', id: event.id })
-      }
-      break
-    }
+    case 'ORDERBOOK.DELTA':
+      return book.delta(event.data as DeltaPayload)
     case 'ORDERBOOK.SNAPSHOT':
-      book.snapshot(event.data as SnapshotPayload)
-      break
+      return book.snapshot(event.data as SnapshotPayload)
     case 'ORDERBOOK.GAP':
-      book.gap('from' in (event.data as object))
-      break
+      return book.gap('from' in (event.data as object))
     default:
       throw new RangeError(`expected a type of ORDERBOOK, found ${event.type}`)
   }
-  state.sourceQuality = event.quality
 }
 
 function foldTrade(state: FusionState, event: SourceEvent): void {

@@ -25,6 +25,8 @@ interface Rung {
 class Side {
   rungs: Rung[] = []
   readonly changes: Rung[] = []
+  /** Worst price of which anything is known since worse levels were cut, '' while nothing was. */
+  edge = ''
   /** Whether the greater price is better (bids). */
   readonly #greaterIsBetter: boolean
 
@@ -53,6 +55,8 @@ class Side {
 
   /** `price` written as all others. */
   set(price: string, quantity: string): void {
+    // Between the edge and this price others may have been cut: a level here would make a book with holes.
+    if (this.edge !== '' && this.#isBetter(this.edge, price)) return
     const at = this.find(price)
     const found = at >= 0 ? (this.rungs[at] as Rung) : null
     if (found !== null && found.price === price) {
@@ -71,6 +75,7 @@ class Side {
 
   /** Levels in any order, of one price the last counts; those that stay as they are count as unchanged. */
   replace(levels: readonly Level[]): void {
+    this.edge = ''
     const before = new Map(this.rungs.map((rung) => [rung.price, rung]))
     const after = new Map<string, Rung>()
     for (const [price, quantity] of new Map(levels)) {
@@ -90,13 +95,15 @@ class Side {
     this.rungs = [...after.values()].sort((left, right) => (this.#isBetter(left.price, right.price) ? 1 : -1))
   }
 
-  /** The worst levels beyond the bound go. */
+  /** The worst levels beyond the bound go, and from then on nothing is known of what is worse than those that stay. */
   cut(levelsMax: number): void {
-    while (this.rungs.length > levelsMax) {
-      const rung = this.rungs.shift() as Rung
+    const beyond = this.rungs.length - levelsMax
+    if (beyond <= 0) return
+    for (const rung of this.rungs.splice(0, beyond)) {
       rung.quantity = ''
       this.#note(rung)
     }
+    this.edge = this.rungs[0]?.price ?? ''
   }
 
   #note(rung: Rung): void {
@@ -141,8 +148,15 @@ export interface LadderChanges {
   readonly removed: readonly string[]
 }
 
+/** The worst price of a side of which anything is known, '' where nothing was cut. */
+export interface LadderEdges {
+  readonly bids: string
+  readonly asks: string
+}
+
 /**
- * Both sides of a book, bounded, sorted at all times, with the changes since they were last stored elsewhere.
+ * Both sides of a book, bounded, sorted at all times, with the changes since they were last stored elsewhere. What is shown
+ * of a side has no holes: where levels were cut at the bound, nothing worse enters until the book is replaced.
  *
  * Prices keep the venue's digits as long as the venue writes all prices of an instrument with equally many; where it does
  * not, they are padded to the most it ever wrote.
@@ -161,6 +175,21 @@ export class Ladder {
 
   get digits(): number {
     return this.#digits
+  }
+
+  get edges(): LadderEdges {
+    return { bids: this.#bids.edge, asks: this.#asks.edge }
+  }
+
+  /** As another ladder's were, whose levels this one was given. */
+  set edges({ bids, asks }: LadderEdges) {
+    this.#bids.edge = bids === '' ? '' : this.#spell(bids)
+    this.#asks.edge = asks === '' ? '' : this.#spell(asks)
+  }
+
+  /** A side was cut and shows fewer levels than this: what is missing is known to be unknown. */
+  isShallow(levels: number): boolean {
+    return [this.#bids, this.#asks].some(({ edge, rungs }) => edge !== '' && rungs.length < levels)
   }
 
   get bidsCount(): number {
@@ -266,6 +295,7 @@ export class Ladder {
       }
       side.rungs = side.rungs.map(respell)
       side.changes.splice(0, side.changes.length, ...side.changes.map(respell))
+      if (side.edge !== '') side.edge = pad(side.edge, digits)
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Level } from '../event.ts'
-import { Ladder } from './ladder.ts'
+import { Ladder, type LadderEdges } from './ladder.ts'
 
 export interface SnapshotPayload {
   readonly last: string
@@ -78,6 +78,11 @@ export class LiveBook {
   break(): void {
     this.#joined = false
   }
+
+  /** Nothing of what is here can be trusted: only a snapshot makes it a book again. */
+  discard(): void {
+    this.gap(false)
+  }
 }
 
 /** A book from the levels of a snapshot record, all of them counted as stored. */
@@ -87,9 +92,13 @@ export function restoredBook(
   joined: boolean,
   levelsMax: number,
   digits: number,
+  edges: LadderEdges,
 ): LiveBook {
   const ladder = new Ladder(levelsMax, digits)
   ladder.replace(levels.bids, levels.asks)
+  // Another bound may have cut them here.
+  const cut = ladder.edges
+  ladder.edges = { bids: cut.bids || edges.bids, asks: cut.asks || edges.asks }
   ladder.settle()
   return new LiveBook(ladder, have, joined)
 }

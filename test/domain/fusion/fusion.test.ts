@@ -213,9 +213,9 @@ describe('fusion', () => {
             const { text, bids, asks } = stored as unknown as { text: string; bids: Level[]; asks: Level[] }
             const carried = parseCarried(text)
             if (carried === null) throw new Error('expected what was carried to be read again')
-            const { positions, have, joined, digits, ...rest } = carried
+            const { positions, have, joined, digits, edges, ...rest } = carried
             const thin = (levels: Level[]): Level[] => levels.map(([price, much]) => [trimDecimal(price), much])
-            const book = restoredBook({ bids: thin(bids), asks: thin(asks) }, have, joined, LEVELS_MAX, digits)
+            const book = restoredBook({ bids: thin(bids), asks: thin(asks) }, have, joined, LEVELS_MAX, digits, edges)
             const before = fuse(state, nowUs)
             state = { ...newFusion(book, nowUs), ...rest, positions: { ...positions } }
             expect(fuse(state, nowUs).data).to.equal(before.data)

@@ -10,6 +10,8 @@ const LEVELS_MAX = 12
 class NaiveSide {
   readonly levels = new Map<string, string>()
   readonly #direction: 1 | -1
+  /** What was cut is not known any more, nor is anything worse than what stayed. */
+  #edge: string | null = null
 
   constructor(direction: 1 | -1) {
     this.#direction = direction
@@ -17,10 +19,13 @@ class NaiveSide {
 
   set(levels: readonly Level[]): void {
     for (const [price, quantity] of levels) {
+      if (this.#edge !== null && this.#direction * compareDecimal(price, this.#edge) < 0) continue
       if (isZeroDecimal(quantity)) this.levels.delete(trimDecimal(price))
       else this.levels.set(trimDecimal(price), quantity)
     }
-    for (const [price] of this.top(Number.POSITIVE_INFINITY).slice(LEVELS_MAX)) this.levels.delete(price)
+    const beyond = this.top(Number.POSITIVE_INFINITY).slice(LEVELS_MAX)
+    for (const [price] of beyond) this.levels.delete(price)
+    if (beyond.length > 0) this.#edge = this.top(LEVELS_MAX).at(-1)?.[0] ?? null
   }
 
   top(count: number): Level[] {
