@@ -1,7 +1,7 @@
 import { backoffMs } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { StreamProtocol, VenueSink } from '../venue.ts'
-import { areHandedOver, coveredWithout, overlaps } from './coverage.ts'
+import { areHandedOver, coveredWithout, overlaps, silencedBeside } from './coverage.ts'
 import type { Staleness } from './freshness.ts'
 import { Layout } from './layout.ts'
 import { Line, type LineEnd, type LineOwner, type Tick } from './line.ts'
@@ -321,7 +321,11 @@ export class Connections implements LineOwner, RepairOwner {
     }
     if (carrier.heldBackSinceMs === 0) carrier.heldBackSinceMs = nowMs
     if (nowMs - carrier.heldBackSinceMs < this.#options.probationMs) return false
-    if (topic.interrupt()) this.#tellInterrupted([topic.name], 'lost')
+    const lost = silencedBeside(carrier).filter((silenced) => silenced.interrupt())
+    this.#tellInterrupted(
+      lost.map(({ name }) => name),
+      'lost',
+    )
     return true
   }
 

@@ -20,6 +20,21 @@ export function overlaps(carrier: Carrier): boolean {
 }
 
 /**
+ * What is lost where another line proved silent beside `carrier`: its topic, and if that line has shown nothing at all
+ * since, everything else on it too, but for what a third line carries.
+ */
+export function silencedBeside(carrier: Carrier): readonly Topic[] {
+  const silenced = new Set([carrier.topic])
+  for (const { line } of carrier.topic.carriers) {
+    if (line === carrier.line || line.lastEventMs >= carrier.ackedMs) continue
+    for (const { topic } of line.carriers.values()) {
+      if (topic.carriers.every((other) => other.line === line || other.line === carrier.line)) silenced.add(topic)
+    }
+  }
+  return [...silenced]
+}
+
+/**
  * Whether what `lost` carried of a topic came by another line all the time, since the interruption told last: either the
  * other subscription was acknowledged while `lost` still delivered, or all the data since then is the other's. Whatever
  * ended it, a line is known to have delivered until its last byte and no longer.

@@ -1,6 +1,6 @@
 import { backoffMs } from '../../lib/backoff.ts'
 import { carrierOn } from './coverage.ts'
-import { judge, observe, type Staleness } from './freshness.ts'
+import { judge, observe, type Staleness, staleAfterMs } from './freshness.ts'
 import type { Line } from './line.ts'
 import type { ConnectionsOptions } from './options.ts'
 import { SlidingWindow } from './outbound.ts'
@@ -32,6 +32,9 @@ const MINUTE_MS = 60_000
  * 1. UNSUBSCRIBE and SUBSCRIBE on the same line.
  * 2. Still silent after `repairWaitMs`: the group moves to another line.
  * 3. Still silent: again from 1 after a back-off that grows for as long as the topic does not flow.
+ *
+ * A line on which nothing comes any more while nothing else moves either is one to a market that rests, or is deaf. A new
+ * line shows which: it is made beside the old one, ever more rarely, and tells a hole only if it shows data at once.
  */
 export class Repairs {
   readonly #options: ConnectionsOptions
@@ -57,8 +60,25 @@ export class Repairs {
       const line = slot.line
       // In an overlap the successor is about to show which topics flow.
       if (line === null || line.state !== 'open' || slot.successor !== null) continue
-      this.#mend(line, this.#suspects(slot, line, nowMs, rebaseMs), nowMs)
+      if (this.#isDeaf(slot, line, nowMs, rebaseMs)) this.#owner.lineSilent(line, line.carriers.size)
+      else this.#mend(line, this.#suspects(slot, line, nowMs, rebaseMs), nowMs)
     }
+  }
+
+  #isDeaf(slot: Slot, line: Line, nowMs: number, rebaseMs: number): boolean {
+    const options = this.#options
+    if (line.lastEventMs > 0 && nowMs - line.lastEventMs < options.staleFloorMs) {
+      slot.quietAttempt = 0
+      slot.quietNextAtMs = 0
+      return false
+    }
+    if (nowMs - this.#neighbourSeenMs <= options.neighbourMs || nowMs < slot.quietNextAtMs || !line.settled)
+      return false
+    const silentMs = nowMs - Math.max(line.lastEventMs, line.openedMs, rebaseMs)
+    if (silentMs < quietAfterMs(slot, options) || !this.#moves.take(nowMs)) return false
+    const bounds = { baseMs: options.repairBaseMs, maxMs: options.repairMsMax }
+    slot.quietNextAtMs = nowMs + this.#jittered(backoffMs(slot.quietAttempt++, bounds, () => 1 - Number.EPSILON))
+    return true
   }
 
   #observe(group: Group): void {
@@ -153,10 +173,23 @@ export class Repairs {
       reason === 'never-flowed'
         ? { baseMs: options.repairNeverFlowedBaseMs, maxMs: options.repairNeverFlowedMsMax }
         : { baseMs: options.repairBaseMs, maxMs: options.repairMsMax }
-    // Half of the wait is fixed: a repair needs time to show its effect.
-    const capMs = backoffMs(topic.repair.attempt, bounds, () => 1 - Number.EPSILON)
-    topic.repair.nextAtMs = nowMs + capMs / 2 + (this.#random() * capMs) / 2
+    topic.repair.nextAtMs = nowMs + this.#jittered(backoffMs(topic.repair.attempt, bounds, () => 1 - Number.EPSILON))
     topic.repair.mendedAtMs = nowMs
     topic.repair.attempt += 1
   }
+  /** Half of the wait is fixed: a repair needs time to show its effect. */
+  #jittered(capMs: number): number {
+    return capMs / 2 + (this.#random() * capMs) / 2
+  }
+}
+
+/** Silence of a whole slot that its liveliest topic makes odd; twice the floor where none has shown its rate. */
+function quietAfterMs(slot: Slot, options: ConnectionsOptions): number {
+  let afterMs = Number.POSITIVE_INFINITY
+  for (const group of slot.groups) {
+    for (const { freshness } of group.topics.values()) {
+      if (freshness.samples >= options.staleSamplesMin) afterMs = Math.min(afterMs, staleAfterMs(freshness, options))
+    }
+  }
+  return afterMs === Number.POSITIVE_INFINITY ? 2 * options.staleFloorMs : afterMs
 }

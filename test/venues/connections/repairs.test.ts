@@ -72,19 +72,52 @@ describe('topics acknowledged and silent', () => {
     expect(sink.interruptions).to.deep.equal([])
   })
 
-  it('are left alone while nothing moves', async () => {
-    const { connections, sink, acked } = start()
+  it('are left alone while nothing moves, and their connection is renewed ever more rarely', async () => {
+    const { connections, sink, acked } = start({ repairBaseMs: 300 })
     connections.setTopics(new Set(topics))
     await until(() => acked.length === 4)
     venue.feedEvery(5, topics)
     await until(() => topics.every((topic) => sink.count(topic) > 50))
     venue.feedEvery(1_000_000, [])
-    // Four times the floor of silence, measured by the probes that a silent line sends.
-    const pings = venue.clients[0]?.pings ?? 0
-    await until(() => (venue.clients[0]?.pings ?? 0) >= pings + 5)
-    expect(venue.clients[0]?.received).to.have.length(1)
-    expect(sink.interruptions).to.deep.equal([])
+    await until(() => venue.clients.length === 4)
+    const [, second = 0, third = 0, fourth = 0] = venue.handshakeTimesMs
+    expect(fourth - third).to.be.greaterThan((third - second) * 0.9)
+    for (const { received } of venue.clients) expect(received.length).to.be.at.most(1)
     expect(connections.status().staleTopicsCount).to.equal(0)
+    await until(() => venue.open.length === 1)
+    venue.feedEvery(5, topics)
+    const counts = topics.map((topic) => sink.count(topic))
+    await until(() => topics.every((topic, index) => sink.count(topic) > (counts[index] ?? 0) + 5))
+    expect(sink.interruptions).to.deep.equal([])
+    for (const topic of topics) expect(sink.missing(topic), topic).to.deep.equal([])
+  })
+
+  it('are mended by another connection when nothing comes at all, and what each of them missed is told', async () => {
+    const { connections, sink, acked } = start()
+    connections.setTopics(new Set([...topics, 'slow@quote']))
+    await until(() => acked.length === 5)
+    venue.feedEvery(5, topics)
+    venue.feed('slow@quote')
+    await until(() => topics.every((topic) => sink.count(topic) > 50) && sink.count('slow@quote') > 0)
+    venue.faults.silentBelow = 1
+    for (const topic of [...topics, 'slow@quote']) venue.faults.silent.add(topic)
+    venue.feed('slow@quote')
+    await until(() => venue.clients.length === 2 && venue.open.length === 1)
+    venue.feed('slow@quote')
+    await until(() => sink.count('slow@quote') === 2)
+    expect(sink.interruptions.flatMap(({ topics: lost }) => lost)).to.have.members([...topics, 'slow@quote'])
+    expect(sink.untold()).to.deep.equal([])
+  })
+
+  it('are mended by another connection when nothing came from the beginning', async () => {
+    const { connections, sink, acked } = start()
+    venue.faults.silentBelow = 1
+    for (const topic of topics) venue.faults.silent.add(topic)
+    connections.setTopics(new Set(topics))
+    await until(() => acked.length === 4)
+    venue.feedEvery(5, topics)
+    await until(() => topics.every((topic) => sink.count(topic) > 5))
+    expect(sink.interruptions).to.deep.equal([])
   })
 
   it('are tried again ever more rarely while they stay silent', async () => {
