@@ -11,6 +11,7 @@ interface Flags {
   readonly speed?: Speed
   readonly startAfter?: number
   readonly port?: number
+  readonly host?: string
   readonly instruments?: number
   readonly seed?: number
   readonly rate?: number | 'max'
@@ -30,7 +31,8 @@ export function registerSimulate({ program, run }: CommandHost): void {
       'begin the replay after this time although not all is subscribed',
       parseDuration,
     )
-    .option('--port <number>', 'port on 127.0.0.1, 0 is any free one', integer(0, 65_535))
+    .option('--port <number>', 'port to listen on, 0 is any free one', integer(0, 65_535))
+    .option('--host <address>', 'address to listen on (default 127.0.0.1; 0.0.0.0 lets other machines in)')
     .option('--instruments <number>', 'how many instruments to generate', integer(1))
     .option('--seed <number>', 'the same seed makes the same market', integer(0))
     .option('--rate <number>', 'orders and cancels a second over all instruments, or max', parseRate)
@@ -68,12 +70,12 @@ async function simulate(context: CommandContext, flags: Flags): Promise<number> 
 
 function planOf(flags: Flags, config: Config): SimulatorPlan {
   const { instruments, seed, rate, port } = config.simulator
-  const faultsFile = flags.faults ?? null
+  const server = { faultsFile: flags.faults ?? null, port, host: flags.host ?? '127.0.0.1' }
   if (flags.replay === undefined) {
-    return { generated: { instruments, seed, rate, ledgerFile: flags.ledger ?? null }, faultsFile, port }
+    return { generated: { instruments, seed, rate, ledgerFile: flags.ledger ?? null }, ...server }
   }
   const replay = { file: flags.replay, speed: flags.speed ?? 1, startAfterMs: flags.startAfter ?? null }
-  return { replay, faultsFile, port }
+  return { replay, ...server }
 }
 
 function checkMarket(flags: Flags): void {

@@ -72,7 +72,9 @@ export class VenueServer {
       () => {},
     )
     const address = this.#http.address() as AddressInfo
-    return { ws: `ws://${host}:${address.port}`, rest: `http://${host}:${address.port}` }
+    // One who listens everywhere is reached here.
+    const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+    return { ws: `ws://${shown}:${address.port}`, rest: `http://${shown}:${address.port}` }
   }
 
   #emit(stream: string, data: string, combined: string | undefined): boolean {

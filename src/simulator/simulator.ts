@@ -23,7 +23,7 @@ export interface SimulatorOptions extends VenueServerOptions {
   readonly source: MarketSource
 }
 
-/** Opens a simulated venue on 127.0.0.1 around a source. Throws: UnavailableError where the port is taken. */
+/** Opens a simulated venue around a source, on 127.0.0.1 unless told otherwise. Throws: UnavailableError where the port is taken. */
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
   const server = new VenueServer(options.source, options)
   const addresses = await server.listen()
@@ -50,6 +50,7 @@ export interface SimulatorPlan {
   }
   readonly faultsFile?: string | null
   readonly port?: number
+  readonly host?: string
   readonly rules?: Partial<VenueRules>
 }
 
@@ -63,6 +64,7 @@ export async function startSimulatorFrom(plan: SimulatorPlan): Promise<Simulator
       faults,
       seed: plan.generated?.seed ?? 1,
       port: plan.port ?? 0,
+      ...(plan.host === undefined ? {} : { host: plan.host }),
       rules: plan.rules ?? {},
     })
   } catch (error) {
