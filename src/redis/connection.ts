@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { UnavailableError, UsageError } from '../errors.ts'
-import { describe, toBusError } from './errors.ts'
+import { BusError, describe, toBusError } from './errors.ts'
 import { PackedCommand } from './packed-command.ts'
 
 /** How to reach Redis; the shape of `redis` in the configuration. */
@@ -52,6 +52,11 @@ export interface ConnectionObserver {
 const RETRY_DELAY_MS_MIN = 50
 const RETRY_DELAY_MS_MAX = 2_000
 const KEEP_ALIVE_MS = 10_000
+/** Redis guesses how long it still loads; it is asked at least so often. */
+const LOADING_ASKED_MS = 500
+const SENTINEL_ANSWER_MS_MAX = 1_000
+/** One that was left does not answer the farewell when it stands still. */
+const DISCONNECT_MS = 200
 
 /** One connection to Redis that reopens for ever until it is closed. Errors come as `BusError`. */
 export class RedisConnection {
@@ -60,8 +65,9 @@ export class RedisConnection {
   /** Where it leads, without user and password. */
   readonly address: string
   readonly #client: Redis | Cluster
-  readonly #connectTimeoutMs: number
+  readonly #options: RedisConnectionOptions
   readonly #observer: ConnectionObserver | null
+  readonly #nodes = new Set<RedisConnection>()
   #lastFailure = ''
   #wasReady = false
   #closed = false
@@ -71,7 +77,7 @@ export class RedisConnection {
     this.isCluster = options.mode === 'cluster'
     this.address = addressOf(options)
     this.#observer = observer
-    this.#connectTimeoutMs = options.connectTimeoutMs
+    this.#options = options
     this.#client = createClient(options, kind)
     this.#client.on('error', (error: unknown) => this.#failed(error))
     this.#client.on('node error', (error: unknown) => this.#failed(error))
@@ -88,10 +94,44 @@ export class RedisConnection {
   /** Sends one command. Texts in, texts out. Throws: BusError, with `outcomeUnknown` when it may have been carried out. */
   async send(name: string, args: (string | number)[]): Promise<unknown> {
     try {
-      return await this.#client.sendCommand(new PackedCommand(name, args))
+      const answer = this.#client.sendCommand(new PackedCommand(name, args)) as Promise<unknown>
+      return await (this.kind === 'blocking' ? this.#inTime(answer, args) : answer)
     } catch (error) {
       throw toBusError(error)
     }
+  }
+
+  /** The same of every master of a cluster, else of the one there is. Throws: BusError. */
+  async sendToMasters(name: string, args: (string | number)[]): Promise<unknown[]> {
+    const masters = this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client]
+    try {
+      return await Promise.all(masters.map((master) => master.sendCommand(new PackedCommand(name, args))))
+    } catch (error) {
+      throw toBusError(error)
+    }
+  }
+
+  /**
+   * A connection of its own to the node of a cluster that has this key now, for a command that waits there: two that wait
+   * on one connection wait for each other. It ends with this one at the latest. After `moved`, or when it was lost, the next
+   * one leads to the new place.
+   *
+   * Throws: BusError `unreachable` while the cluster's layout is not known.
+   */
+  toNodeOf(key: string): RedisConnection {
+    const client = this.#client
+    const node = client instanceof Cluster ? client.slots[new PackedCommand('exists', [key]).getSlot()]?.[0] : undefined
+    if (node === undefined) throw new BusError('unreachable', 'no node of the cluster is known for the key')
+    const connection = new RedisConnection({ ...this.#options, ...atNode(node) }, this.kind, this.#observer)
+    for (const before of this.#nodes) if (before.#closed) this.#nodes.delete(before)
+    this.#nodes.add(connection)
+    return connection
+  }
+
+  /** Asks the cluster anew which node has what; on anything else it does nothing. */
+  async relocate(): Promise<void> {
+    const client = this.#client
+    if (client instanceof Cluster) await new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()))
   }
 
   /**
@@ -106,8 +146,8 @@ export class RedisConnection {
       const failed = (error: unknown): void => finish(this.#textOf(error))
       const ready = (): void => finish(null)
       const timer = setTimeout(
-        () => finish(this.#lastFailure || `nothing for ${this.#connectTimeoutMs} ms`),
-        this.#connectTimeoutMs,
+        () => finish(this.#lastFailure || `nothing for ${this.#options.connectTimeoutMs} ms`),
+        this.#options.connectTimeoutMs,
       )
       const finish = (outcome: string | null): void => {
         clearTimeout(timer)
@@ -138,7 +178,24 @@ export class RedisConnection {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    for (const node of this.#nodes) node.close()
     this.#client.disconnect()
+  }
+
+  /**
+   * A blocking command may be silent for as long as it said. Whoever is silent for longer is not there any more, whatever
+   * the network says: then the connection is opened anew.
+   */
+  #inTime(answer: Promise<unknown>, args: readonly (string | number)[]): Promise<unknown> {
+    const at = args.findIndex((arg) => String(arg).toUpperCase() === 'BLOCK')
+    const timeoutMs = this.#options.commandTimeoutMs + (at === -1 ? 0 : Number(args[at + 1]))
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new BusError('timeout', `Redis did not answer within ${timeoutMs} ms`, { outcomeUnknown: true }))
+        if (this.#client instanceof Redis && !this.#closed) this.#client.disconnect(true)
+      }, timeoutMs)
+      answer.finally(() => clearTimeout(timer)).then(resolve, reject)
+    })
   }
 
   #failed(error: unknown): void {
@@ -172,6 +229,8 @@ function createClient(options: RedisConnectionOptions, kind: ConnectionKind): Re
       enableOfflineQueue,
       redisOptions,
       slotsRefreshTimeout: options.connectTimeoutMs,
+      // What was under way when a node was lost may have been carried out: that is for the caller to know.
+      retryDelayOnFailover: 0,
     })
   }
   if (options.sentinelName === null) throw new UsageError('Expected redis.sentinelName for mode sentinel, found none')
@@ -182,6 +241,9 @@ function createClient(options: RedisConnectionOptions, kind: ConnectionKind): Re
     sentinels: nodes,
     name: options.sentinelName,
     sentinelRetryStrategy: retryDelayMs,
+    sentinelCommandTimeout: Math.min(SENTINEL_ANSWER_MS_MAX, options.connectTimeoutMs),
+    // Told by the sentinels, because a master that stands still tells nothing.
+    failoverDetector: true,
   })
 }
 
@@ -197,9 +259,14 @@ function commonOptions(options: RedisConnectionOptions, kind: ConnectionKind) {
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     retryStrategy: retryDelayMs,
+    disconnectTimeout: DISCONNECT_MS,
+    maxLoadingRetryTime: LOADING_ASKED_MS,
+    // A master that became a replica keeps its connections; who leads now is found by connecting anew.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    // Silence of the whole connection for as long as a command may take: the other end is gone without a word.
     ...(kind === 'command'
-      ? { commandTimeout: options.commandTimeoutMs }
-      : { blockingTimeout: options.commandTimeoutMs }),
+      ? { commandTimeout: options.commandTimeoutMs, socketTimeout: options.commandTimeoutMs }
+      : {}),
     ...(options.username === null ? {} : { username: options.username }),
     ...(password === null ? {} : { password }),
     ...(options.tls.enabled ? { tls: tlsOptions(options) } : {}),
@@ -231,6 +298,10 @@ function readText(setting: string, file: string): string {
       { cause },
     )
   }
+}
+
+function atNode(node: string): Pick<RedisConnectionOptions, 'mode' | 'nodes' | 'url'> {
+  return { mode: 'single', nodes: [], url: `redis://${node}` }
 }
 
 function parseNode(node: string): { host: string; port: number } {

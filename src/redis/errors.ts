@@ -70,7 +70,9 @@ export function toBusError(error: unknown): BusError {
   // ioredis attaches the command with all its arguments: payloads, and passwords where it was AUTH.
   if (error instanceof Error && 'command' in error) delete error.command
   const { message, name, code } = describe(error)
-  const reply = REPLIES[/^(?:ERR )?([A-Z]+)/.exec(message)?.[1] ?? '']
+  // A redirection that was followed too often stands in words of the client's own.
+  const said = message.replace(/^Too many Cluster redirections\. Last error: (?:ReplyError: )?/, '')
+  const reply = REPLIES[/^(?:ERR )?([A-Z]+)/.exec(said)?.[1] ?? '']
   if (reply !== undefined) return new BusError(reply, `Redis answered: ${message}`, { cause: error })
   // Not sent: the client has no connection to send it on.
   if (/isn't writeable and enableOfflineQueue|Cluster isn't ready/.test(message)) {

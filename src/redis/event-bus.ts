@@ -56,7 +56,8 @@ interface Target {
 export class RedisEventBus implements EventBus {
   readonly #options: RedisEventBusOptions
   readonly #targets = new Map<string, Target>()
-  #greatestEntryMs = 0
+  /** No entry of a new epoch gets an id below it, ms. */
+  #floorMs = 0
 
   constructor(options: RedisEventBusOptions) {
     this.#options = options
@@ -68,10 +69,11 @@ export class RedisEventBus implements EventBus {
     await this.#list(targets)
     const reply = await appendScript.run(
       this.#options.connection,
-      encodeCall(batches, targets, this.#greatestEntryMs, this.#options.retention),
+      encodeCall(batches, targets, this.#floorMs, this.#options.retention),
     )
     const result = decodeReply(reply, batches, this.#options.onBellFailed)
-    if (result.greatestEntryMs > this.#greatestEntryMs) this.#greatestEntryMs = result.greatestEntryMs
+    // Not below and not beside: of the same millisecond a reader may have seen entries that are lost now.
+    if (result.greatestEntryMs >= this.#floorMs) this.#floorMs = result.greatestEntryMs + 1
     for (const [index, outcome] of result.channels.entries()) {
       const target = targets[index] as Target
       const epoch = outcome?.epoch ?? (batches[index] as ChannelBatch).epoch

@@ -1,4 +1,5 @@
 import type { RedisConnection } from './connection.ts'
+import { PartitionReads, readStreams } from './partition-reads.ts'
 
 /** One entry as it stands in its stream; all fields are text. */
 export interface StreamRecord {
@@ -10,12 +11,11 @@ export interface StreamRecord {
 type RawEntry = [id: string, fields: string[]]
 
 const PAGE_ENTRIES = 1_000
-/** On a cluster one command cannot wait on streams of several nodes, so they are asked in turn. */
-const CLUSTER_POLL_MS = 50
 
 /** Reads streams without groups and without a place of its own. Throws: BusError. */
 export class StreamReader {
   readonly #connection: RedisConnection
+  #partitions: PartitionReads | null = null
 
   /** `follow` needs a connection of kind `blocking` that nothing else uses; the other methods take either. */
   constructor(connection: RedisConnection) {
@@ -61,34 +61,17 @@ export class StreamReader {
    *         would be missed; `last` gives the id to start from).
    */
   async follow(cursors: Map<string, string>, blockMs: number, count = PAGE_ENTRIES): Promise<StreamRecord[]> {
-    const records = this.#connection.isCluster
-      ? await this.#followCluster(cursors, blockMs, count)
-      : await this.#read([...cursors], count, blockMs)
+    const entries = this.#connection.isCluster
+      ? await this.#waiting().follow(cursors, blockMs, count)
+      : await readStreams(this.#connection, [...cursors], count, blockMs)
+    const records = entries.map(([stream, entry]) => toRecord(stream, entry))
     for (const record of records) cursors.set(record.stream, record.id)
     return records
   }
 
-  async #followCluster(cursors: Map<string, string>, blockMs: number, count: number): Promise<StreamRecord[]> {
-    const byTag = Map.groupBy(cursors, ([stream]) => stream.slice(stream.indexOf('{'), stream.indexOf('}') + 1))
-    const deadlineMs = performance.now() + blockMs
-    for (;;) {
-      const found = await Promise.all([...byTag.values()].map((group) => this.#read(group, count, null)))
-      const records = found.flat()
-      if (records.length > 0 || performance.now() >= deadlineMs) return records
-      await new Promise((resolve) => setTimeout(resolve, CLUSTER_POLL_MS))
-    }
-  }
-
-  async #read(cursors: (readonly [string, string])[], count: number, blockMs: number | null): Promise<StreamRecord[]> {
-    if (cursors.length === 0) return []
-    const block = blockMs === null ? [] : ['BLOCK', Math.max(1, Math.round(blockMs))]
-    const streams = cursors.map(([stream]) => stream)
-    const ids = cursors.map(([, id]) => id)
-    const reply = await this.#connection.send('xread', ['COUNT', count, ...block, 'STREAMS', ...streams, ...ids])
-    if (reply === null) return []
-    return (reply as [string, RawEntry[]][]).flatMap(([stream, entries]) =>
-      entries.map((entry) => toRecord(stream, entry)),
-    )
+  #waiting(): PartitionReads {
+    this.#partitions ??= new PartitionReads(this.#connection)
+    return this.#partitions
   }
 }
 

@@ -99,7 +99,7 @@ describe('append script under failures', function () {
     await connection.restored()
     await bus.publish([batch([trade(2), trade(3)])])
     const raw = await second.client.xrange(stream, '-', '+')
-    expect(raw.map(([id]) => id)).to.deep.equal([`${aheadMs}-0`, `${aheadMs}-1`])
+    expect(raw.map(([id]) => id)).to.deep.equal([`${aheadMs + 1}-0`, `${aheadMs + 1}-1`])
     expect((await read(second)).map(({ seq }) => seq)).to.deep.equal(['1', '2'])
     expect(await second.client.hget(keys.catalog, 'BINANCE-SPOT:BTC-USDT:TRADE')).to.equal(stream)
     connection.close()
@@ -152,7 +152,13 @@ describe('append script under failures', function () {
       'BINANCE-SPOT:ETH-USDT:TRADE',
     ])
     const cursors = new Map((await readCatalog(connection, keys)).map((entry) => [entry.stream, '0']))
-    expect(await new StreamReader(connection).follow(cursors, 1_000)).to.have.length(3)
+    const waiting = new RedisConnection({ ...redisAt(redis.url), url: null, mode: 'cluster', nodes }, 'blocking')
+    await waiting.ready()
+    const reader = new StreamReader(waiting)
+    let found = 0
+    while (found < 3) found += (await reader.follow(cursors, 1_000)).length
+    expect(found).to.equal(3)
+    waiting.close()
     connection.close()
     await redis.stop()
   })

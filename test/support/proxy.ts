@@ -9,6 +9,8 @@ export interface ProxyMood {
   readonly blackhole?: boolean
   /** Passes what the client sends, and none of the answers. */
   readonly mute?: boolean
+  /** All of this only for connections of Redis replicas to their master. */
+  readonly replicationOnly?: boolean
 }
 
 /**
@@ -88,7 +90,15 @@ class Pair {
   constructor(client: Socket, server: Socket, mood: () => ProxyMood) {
     this.#client = client
     this.#server = server
-    this.pipes = [new Pipe(client, server, mood, false), new Pipe(server, client, mood, true)]
+    let replication = false
+    client.on('data', (bytes) => {
+      replication ||= bytes.includes('REPLCONF')
+    })
+    const isReplication = (): boolean => replication
+    this.pipes = [
+      new Pipe(client, server, mood, false, isReplication),
+      new Pipe(server, client, mood, true, isReplication),
+    ]
   }
 
   ended(callback: () => void): void {
@@ -113,22 +123,29 @@ class Pipe {
   readonly #to: Socket
   readonly #mood: () => ProxyMood
   readonly #answers: boolean
+  #replication: () => boolean
   readonly #waiting: { readonly bytes: Buffer; readonly dueMs: number }[] = []
   #timer: NodeJS.Timeout | null = null
 
-  constructor(from: Socket, to: Socket, mood: () => ProxyMood, answers: boolean) {
+  constructor(from: Socket, to: Socket, mood: () => ProxyMood, answers: boolean, replication: () => boolean) {
     this.#to = to
     this.#mood = mood
     this.#answers = answers
+    this.#replication = replication
     from.on('data', (bytes) => {
-      const { delayMs = 0 } = this.#mood()
+      const { delayMs = 0 } = this.#moodHere()
       this.#waiting.push({ bytes, dueMs: performance.now() + delayMs })
       this.moodChanged()
     })
   }
 
+  #moodHere(): ProxyMood {
+    const mood = this.#mood()
+    return mood.replicationOnly && !this.#replication() ? {} : mood
+  }
+
   moodChanged(): void {
-    const { delayMs = 0, blackhole, mute } = this.#mood()
+    const { delayMs = 0, blackhole, mute } = this.#moodHere()
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     if (blackhole || (mute && this.#answers)) return

@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import { type RedisConnectionOptions, redisAt } from '../../src/redis/connection.ts'
 import { findRedisServer } from '../../src/redis/launcher.ts'
+import { TcpProxy } from './proxy.ts'
 import { eventually, startPrivateRedis, type TestRedis } from './redis.ts'
 
 /**
@@ -30,6 +31,8 @@ export interface SentinelTopology extends Topology {
   readonly nodes: readonly TestRedis[]
   /** The one that the sentinels name now. */
   master(): Promise<TestRedis>
+  /** Keeps from the replicas what the master is told from now on, so that they are behind when it dies. */
+  stopReplication(): Promise<void>
   /** Waits until they name another one than this, and it takes writes. */
   failedOver(from: TestRedis): Promise<TestRedis>
 }
@@ -62,7 +65,7 @@ export async function startSentinel(
   await eventually(async () => {
     const counts = await Promise.all(asked.map((client) => client.call('SENTINEL', 'CKQUORUM', MASTER_NAME)))
     const known = await Promise.all(asked.map((client) => client.call('SENTINEL', 'REPLICAS', MASTER_NAME)))
-    return counts.every((text) => /^OK 3/.test(String(text))) && known.every((list) => (list as []).length === 2)
+    return counts.every((text) => /^OK 3/.test(String(text))) && known.every((list) => (list as unknown[]).length === 2)
   }, READY_MS)
   return {
     nodes,
@@ -71,6 +74,12 @@ export async function startSentinel(
       ...{ url: null, mode: 'sentinel', nodes: ports.map((port) => `127.0.0.1:${port}`), sentinelName: MASTER_NAME },
     },
     master,
+    stopReplication: async () => {
+      const now = await master()
+      const followers = nodes.filter((node) => node !== now)
+      // A port at which nobody answers; the sentinels would mend it only after many seconds.
+      await Promise.all(followers.map(({ client }) => client.call('REPLICAOF', '127.0.0.1', '1')))
+    },
     failedOver: (from) =>
       eventually(async () => {
         const now = await master()
@@ -91,6 +100,8 @@ export interface ClusterTopology extends Topology {
   slotOf(key: string): Promise<number>
   /** Moves a slot with all it holds to another master, key by key, while everything runs. */
   moveSlot(slot: number, to: TestRedis): Promise<void>
+  /** Keeps from the replica of this master what it is sent from now on, so that it is behind when the master dies. */
+  stopReplication(master: TestRedis): void
   /** Waits until the slot of this key is another node's than `from`, by the word of all that live. */
   failedOver(key: string, from: TestRedis): Promise<TestRedis>
 }
@@ -98,13 +109,18 @@ export interface ClusterTopology extends Topology {
 const SLOTS = 16_384
 const MASTERS = 3
 
-/** Three masters with a replica each; `nodeTimeoutMs` is how long silence lasts before a failure. */
+/**
+ * Three masters with a replica each; `nodeTimeoutMs` is how long silence lasts before a failure. What the first masters
+ * announce is a proxy, through which clients and replicas come to them.
+ */
 export async function startCluster(nodeTimeoutMs = 800): Promise<ClusterTopology> {
   const directories: string[] = []
   const ports = await freePorts(4 * MASTERS)
+  const proxies = await Promise.all(ports.slice(0, MASTERS).map((port) => TcpProxy.open(port)))
   const plan = Array.from({ length: 2 * MASTERS }, (_, index) => ({
     id: `${index + 1}`.repeat(40),
     port: ports[index] as number,
+    announced: proxies[index]?.port ?? (ports[index] as number),
     bus: ports[index + 2 * MASTERS] as number,
   }))
   const bounds = Array.from({ length: MASTERS + 1 }, (_, index) => Math.floor((SLOTS * index) / MASTERS))
@@ -112,9 +128,9 @@ export async function startCluster(nodeTimeoutMs = 800): Promise<ClusterTopology
     plan.map((mine, index) => {
       const directory = mkdtempSync(join(tmpdir(), 'meltica-cluster-'))
       directories.push(directory)
-      const lines = plan.map(({ id, port, bus }, at) => {
+      const lines = plan.map(({ id, announced, bus }, at) => {
         const self = at === index ? 'myself,' : ''
-        const address = `${id} 127.0.0.1:${port}@${bus}`
+        const address = `${id} 127.0.0.1:${announced}@${bus}`
         if (at >= MASTERS) return `${address} ${self}slave ${plan[at - MASTERS]?.id} 0 0 ${at - MASTERS + 1} connected`
         return `${address} ${self}master - 0 0 ${at + 1} connected ${bounds[at]}-${(bounds[at + 1] as number) - 1}`
       })
@@ -125,7 +141,15 @@ export async function startCluster(nodeTimeoutMs = 800): Promise<ClusterTopology
         extraArguments: [
           ...['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf'],
           ...['--cluster-node-timeout', `${nodeTimeoutMs}`, '--cluster-port', `${mine.bus}`],
-          ...['--cluster-announce-ip', '127.0.0.1', '--cluster-replica-validity-factor', '0', ...REPLICA],
+          ...[
+            '--cluster-announce-ip',
+            '127.0.0.1',
+            '--cluster-announce-port',
+            `${mine.announced}`,
+            '--cluster-replica-validity-factor',
+            '0',
+            ...REPLICA,
+          ],
         ],
       })
     }),
@@ -144,16 +168,17 @@ export async function startCluster(nodeTimeoutMs = 800): Promise<ClusterTopology
   const ownerBy = async (teller: TestRedis, slot: number): Promise<TestRedis | undefined> => {
     const table = (await teller.client.call('CLUSTER', 'SLOTS')) as [number, number, [string, number]][]
     const port = table.find(([from, to]) => from <= slot && slot <= to)?.[2][1]
-    return nodes.find((node) => node.port === port)
+    return nodes[plan.findIndex(({ announced }) => announced === port)]
   }
   return {
     nodes,
     options: {
       ...redisAt(nodes[0]?.url ?? ''),
-      ...{ url: null, mode: 'cluster', nodes: nodes.map(({ port }) => `127.0.0.1:${port}`) },
+      ...{ url: null, mode: 'cluster', nodes: plan.map(({ announced }) => `127.0.0.1:${announced}`) },
     },
     slotOf,
     ownerOf: async (key) => (await ownerBy((await living())[0] as TestRedis, await slotOf(key))) as TestRedis,
+    stopReplication: (master) => proxies[nodes.indexOf(master)]?.set({ blackhole: true, replicationOnly: true }),
     moveSlot: (slot, to) => moveSlot(slot, to, nodes, ownerBy),
     failedOver: (key, from) =>
       eventually(async () => {
@@ -165,6 +190,7 @@ export async function startCluster(nodeTimeoutMs = 800): Promise<ClusterTopology
         return agreed && states.every((text) => /cluster_state:ok/.test(String(text))) ? owners[0] : null
       }, 15_000),
     stop: async () => {
+      await Promise.all(proxies.map((proxy) => proxy.close()))
       await Promise.all(nodes.map((node) => node.stop()))
       for (const directory of directories) rmSync(directory, { recursive: true, force: true })
     },
