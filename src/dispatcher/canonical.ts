@@ -76,7 +76,9 @@ function levelsData(levels: readonly Level[]): string {
 }
 
 function deltaData(event: VenueBookDelta): string {
-  return `{"first":"${event.first}","last":"${event.last}","bids":${levelsData(event.bids)},"asks":${levelsData(event.asks)}}`
+  const bids = event.bidsText ?? levelsData(event.bids)
+  const asks = event.asksText ?? levelsData(event.asks)
+  return `{"first":"${event.first}","last":"${event.last}","bids":${bids},"asks":${asks}}`
 }
 
 function snapshotData(event: VenueBookSnapshot): string {

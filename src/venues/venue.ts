@@ -88,6 +88,9 @@ export interface VenueBookDelta extends VenueEventBase {
   readonly last: number
   readonly bids: readonly Level[]
   readonly asks: readonly Level[]
+  /** The same as JSON without blanks, where the adapter has it at hand, so that nobody writes it anew. */
+  readonly bidsText?: string
+  readonly asksText?: string
 }
 
 /** A whole book at update id `last`, `depth` levels a side asked for. */

@@ -1,6 +1,7 @@
 import { Channel } from '../../domain/event.ts'
-import type { Frame, RejectedFrame } from '../venue.ts'
+import type { Frame, RejectedFrame, VenueEvent } from '../venue.ts'
 import { recordOf, type TopicRecord } from './parse.ts'
+import { FRAME_START, scanFrame } from './scan.ts'
 import { lowerCaseAscii, parseTopic } from './topics.ts'
 import { expected, isObject, type Unchecked, type UsPerUnit } from './wire.ts'
 
@@ -42,6 +43,8 @@ export class FrameParser {
       const detail = `a frame of at most ${this.#frameBytesMax} bytes expected, found ${text.length} characters`
       return rejected('oversized', topicHint(text), detail, text, receivedTimeUs)
     }
+    const scanned = this.#scan(text, receivedTimeUs)
+    if (scanned !== null) return { type: 'event', event: scanned }
     let frame: unknown
     try {
       frame = JSON.parse(text)
@@ -69,6 +72,14 @@ export class FrameParser {
       return rejected('malformed', null, expected('stream', 'a text', stream), text, receivedTimeUs)
     }
     return parseReply(frame) ?? this.#rawFrame(frame, text, receivedTimeUs)
+  }
+
+  /** The event of a frame of a known topic that looks as they usually do; null says nothing of the others. */
+  #scan(text: string, receivedTimeUs: number): VenueEvent | null {
+    if (!text.startsWith(FRAME_START)) return null
+    const record = this.#records.get(text.slice(FRAME_START.length, text.indexOf('"', FRAME_START.length)))
+    if (record === undefined || record.shape === null || !text.startsWith(record.shape.head)) return null
+    return scanFrame(record, record.shape, text, this.#usPerUnit, receivedTimeUs)
   }
 
   #event(record: TopicRecord, data: unknown, text: string, receivedTimeUs: number): Frame {
@@ -154,12 +165,11 @@ function rawTopicWord(payload: Unchecked): string | null {
 
 /** The topic of a combined frame that could not be parsed as a whole, read from its first characters; null if it names none. */
 function topicHint(text: string): string | null {
-  const prefix = '{"stream":"'
-  if (!text.startsWith(prefix)) return null
-  const end = text.indexOf('"', prefix.length)
-  if (end === -1 || end - prefix.length > TOPIC_LENGTH_MAX) return null
+  if (!text.startsWith(FRAME_START)) return null
+  const end = text.indexOf('"', FRAME_START.length)
+  if (end === -1 || end - FRAME_START.length > TOPIC_LENGTH_MAX) return null
   try {
-    const topic: unknown = JSON.parse(text.slice(prefix.length - 1, end + 1))
+    const topic: unknown = JSON.parse(text.slice(FRAME_START.length - 1, end + 1))
     return typeof topic === 'string' ? topic : null
   } catch {
     // The name itself is damaged. The frame is counted and told as malformed; that it names no topic is told by the null.

@@ -1,5 +1,6 @@
 import { Channel } from '../../domain/event.ts'
 import type { VenueEvent } from '../venue.ts'
+import { type FrameShape, shapeOf } from './scan.ts'
 import type { Topic } from './topics.ts'
 import {
   type AggTradePayload,
@@ -35,10 +36,17 @@ export interface TopicRecord extends Topic {
     usPerUnit: UsPerUnit,
     receivedTimeUs: number,
   ) => VenueEvent | string
+  /** How its frames look when nothing about them is special; null: they are parsed one and all. */
+  readonly shape: FrameShape | null
 }
 
 /** The record of a topic: which payload it carries and how that is read. */
 export function recordOf(topic: Topic): TopicRecord {
+  const record = stepOf(topic)
+  return { ...record, shape: shapeOf(record) }
+}
+
+function stepOf(topic: Topic): Omit<TopicRecord, 'shape'> {
   switch (topic.channel) {
     case Channel.Trade:
       return topic.numbering === 'aggTrade'

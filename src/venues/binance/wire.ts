@@ -89,7 +89,7 @@ export interface KlinePayload {
 }
 
 /** 2001-09-09 in us. Nothing at this venue is older, and milliseconds read as microseconds lie far below it. */
-const EVENT_TIME_US_MIN = 1e15
+export const EVENT_TIME_US_MIN = 1e15
 
 const ID = 'a safe integer >= 0'
 const TIME = 'a Unix time in the unit of the connection, after 2001 and a safe integer in us'
