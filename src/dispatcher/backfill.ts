@@ -40,7 +40,7 @@ export interface TradeGap {
   readonly shownTimeUs: number
 }
 
-/** Bars that may have closed while the line was interrupted, by open time, us, both ends included. */
+/** Bars that have closed unseen, by open time, us, both ends included; the stream has shown a later one. */
 export interface KlineGap {
   readonly key: LineKey
   readonly interval: string
@@ -54,7 +54,6 @@ const PAGE_TRADES_MAX = 1_000
 const BARREN_ANSWERS_MAX = 3
 const BARREN_DELAY_MS = 1_000
 const SATURATED_DELAY_MS = 50
-const KLINE_ATTEMPTS_MAX = 5
 
 /**
  * Fetches what the venue can still tell of a told gap, and offers it like anything else: the script knows which ranges are
@@ -67,6 +66,8 @@ export class Backfill {
   #queue: (() => Promise<void>)[] = []
   /** Trade gaps that wait or are worked off. */
   readonly #taken = new Set<TradeGap>()
+  /** The same for bars. */
+  readonly #takenBars = new Set<KlineGap>()
   #running = 0
   #closed = false
   tradesFetched = 0
@@ -100,8 +101,18 @@ export class Backfill {
     this.#options.giveUp(gap.key, from, gap.to, GIVEN_UP)
   }
 
+  /** Fetches the bars, unless they are asked for already. */
   klines(gap: KlineGap): void {
-    if (gap.toOpenTimeUs >= gap.fromOpenTimeUs) this.#start(() => this.#fillKlines(gap))
+    const { key, interval, fromOpenTimeUs, toOpenTimeUs } = gap
+    if (toOpenTimeUs < fromOpenTimeUs) return
+    for (const other of this.#takenBars) {
+      if (other.key !== key || other.interval !== interval) continue
+      if (other.fromOpenTimeUs <= fromOpenTimeUs && other.toOpenTimeUs >= toOpenTimeUs) return
+    }
+    this.#takenBars.add(gap)
+    if (this.#start(() => this.#fillKlines(gap).finally(() => this.#takenBars.delete(gap)))) return
+    this.#takenBars.delete(gap)
+    this.failures++
   }
 
   close(): void {
@@ -194,15 +205,18 @@ export class Backfill {
   }
 
   async #fillKlines(gap: KlineGap): Promise<void> {
-    const { rest, random } = this.#options
-    for (let attempt = 1; attempt <= KLINE_ATTEMPTS_MAX && !this.#closed; attempt++) {
+    const { rest, clock, random, limits } = this.#options
+    const untilMs = clock.monotonicMs() + limits.ageMsMax
+    for (let attempt = 1; clock.monotonicMs() < untilMs && !this.#closed; attempt++) {
       const answer = await this.#ask(() =>
         rest.fetchKlines(gap.key.symbol, gap.interval, gap.fromOpenTimeUs, gap.toOpenTimeUs),
       )
       if (this.#closed) return
       if (answer.ok) {
-        // Only final bars: an open one is the stream's to tell, and would stand in its way.
-        for (const bar of answer.answer) if (bar.closed) this.#options.offerKline(gap.key, bar)
+        // They are final whatever the venue's clock says: the stream has shown a later bar.
+        for (const bar of answer.answer) {
+          if (bar.openTimeUs <= gap.toOpenTimeUs) this.#options.offerKline(gap.key, { ...bar, closed: true })
+        }
         return
       }
       this.failures++

@@ -3,7 +3,7 @@ import type { RefusalReason } from '../bus/publish.ts'
 import { Channel, GapCause, type Quality } from '../domain/event.ts'
 import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueSink } from '../venues/venue.ts'
+import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueKline, VenueSink } from '../venues/venue.ts'
 import { Backfill } from './backfill.ts'
 import { BookLine } from './book-line.ts'
 import { channelOfKind, giveUpOffer, offerOf, payloadOf, typeOfKind } from './canonical.ts'
@@ -12,6 +12,7 @@ import { DeadLetters } from './dead-letters.ts'
 import { Lane } from './lane.ts'
 import type { LineKey, LineShared, LineWatch } from './line.ts'
 import { type LineOffer, OfferGauge } from './line-offer.ts'
+import { MissedBars } from './missed-bars.ts'
 import {
   type DispatcherIncident,
   type DispatcherLimits,
@@ -57,6 +58,7 @@ export class Dispatcher implements VenueSink {
   readonly #deadLetters: DeadLetters
   readonly #snapshots: SnapshotRequests
   readonly #backfill: Backfill
+  readonly #missedBars = new MissedBars()
   readonly #tracePrefix = randomBytes(8).toString('hex')
   #traces = 0
   readonly #saturation: Saturation
@@ -183,6 +185,7 @@ export class Dispatcher implements VenueSink {
       this.#filtered++
       return
     }
+    if (event.kind === 'kline') this.#fetchMissedBars(line.key, event)
     line.push(offerOf(event, data, this.#trace()))
     binding.lane.markReady(line)
     if (!this.#saturation.saturated) this.#saturation.grown()
@@ -362,6 +365,14 @@ export class Dispatcher implements VenueSink {
         toOpenTimeUs: to,
       })
     }
+  }
+
+  #fetchMissedBars(key: LineKey, bar: VenueKline): void {
+    const missed = this.#missedBars.see(bar)
+    if (missed === null) return
+    const oldestUs = bar.openTimeUs - this.#limits.backfill.ageMsMax * 1_000 - (bar.closeTimeUs - bar.openTimeUs)
+    const fromOpenTimeUs = Math.max(missed.fromOpenTimeUs, oldestUs)
+    this.#backfill.klines({ key, interval: bar.interval, fromOpenTimeUs, toOpenTimeUs: missed.toOpenTimeUs })
   }
 
   #refused(key: LineKey, offer: LineOffer, reason: RefusalReason, error: string | null): void {

@@ -79,6 +79,9 @@ export interface VenueKline extends VenueEventBase {
   readonly takerBuyVolume: string
   readonly takerBuyQuoteVolume: string
   readonly closed: boolean
+  /** null: no trades in it, or not told. */
+  readonly firstTradeId: number | null
+  readonly lastTradeId: number | null
 }
 
 /** A closed range of update ids `first..last` and the levels it left behind, absolute. */
@@ -178,7 +181,7 @@ export interface VenueRest {
     fromId: number,
     limit: number,
   ): Promise<readonly VenueTrade[]>
-  /** Bars whose open time lies in the closed range, ascending; `closed` is true where the close time has passed. */
+  /** Bars whose open time lies in the closed range, ascending; `closed` is true where the venue's clock has passed them. */
   fetchKlines(
     symbol: VenueSymbol,
     interval: string,

@@ -129,7 +129,7 @@ describe('the filling of trade gaps', () => {
 describe('the filling of missed bars', () => {
   const MINUTE_US = 60_000_000
 
-  it('fetches the bars that closed during an interruption and offers only final ones', async () => {
+  it('fetches the bars that closed during an interruption, and takes them as final whatever the clocks say', async () => {
     const world = new World()
     const start = 1_699_999_980_000_000
     world.dispatcher.event(world.kline(start, 5, false))
@@ -139,14 +139,48 @@ describe('the filling of missed bars', () => {
     world.dispatcher.event(world.kline(start + 3 * MINUTE_US, 2, false))
     await world.settle()
     expect(world.rest.klines[0]?.args).to.deep.equal(['1m', start, start + 3 * MINUTE_US - 1])
-    const bars = [0, 1, 2].map((at) => ({
+    const bars = [0, 1, 2, 3].map((at) => ({
       ...world.kline(start + at * MINUTE_US, 9, at < 2),
       source: 'binance.rest.klines',
     }))
     world.rest.klines[0]?.answer(bars)
     await world.dispatcher.whenIdle()
     const offered = world.bus.calls.flatMap((call) => call.flatMap((batch) => batch.offers.map((offer) => offer.id)))
-    expect(offered.slice(-2)).to.deep.equal([`1m@${start}@9@closed`, `1m@${start + MINUTE_US}@9@closed`])
+    expect(offered.slice(-3)).to.deep.equal([0, 1, 2].map((at) => `1m@${start + at * MINUTE_US}@9@closed`))
+    expect(world.rest.klines).to.have.length(1)
+  })
+
+  it('fetches a final bar that did not come, as the next bar shows, until the venue answers', async () => {
+    const world = new World()
+    world.dispatcher.event(world.kline(MINUTE_US, 5, false))
+    world.dispatcher.event(world.kline(2 * MINUTE_US, 1, false))
+    await world.settle()
+    for (let attempt = 0; attempt < 8; attempt++) {
+      world.rest.klines.at(-1)?.fail(new VenueConnectionError('no answer', { status: 503 }))
+      await world.advance(15_000)
+    }
+    expect(world.rest.klines.map(({ args }) => args)).to.deep.equal(
+      Array.from({ length: 9 }, () => ['1m', MINUTE_US, 2 * MINUTE_US - 1]),
+    )
+    world.rest.klines.at(-1)?.answer([{ ...world.kline(MINUTE_US, 9, true), source: 'binance.rest.klines' }])
+    await world.dispatcher.whenIdle()
+    expect(world.bus.entries('BTC-USDT', 'KLINE').map(({ id }) => id)).to.deep.equal([
+      `1m@${MINUTE_US}@5`,
+      `1m@${2 * MINUTE_US}@1`,
+      `1m@${MINUTE_US}@9@closed`,
+    ])
+  })
+
+  it('fetches whole bars that trade ids tell of, and asks for none where nobody traded', async () => {
+    const world = new World()
+    const bar = (minute: number, firstTradeId: number, lastTradeId: number) => ({
+      ...world.kline(minute * MINUTE_US, 1 + lastTradeId - firstTradeId, true),
+      firstTradeId,
+      lastTradeId,
+    })
+    for (const event of [bar(1, 1, 5), bar(4, 6, 8), bar(9, 11, 11)]) world.dispatcher.event(event)
+    await world.settle()
+    expect(world.rest.klines.map(({ args }) => args)).to.deep.equal([['1m', 4 * MINUTE_US + 1, 9 * MINUTE_US - 1]])
   })
 
   it('marks the first bar of each interval after a start or an interruption, and no other', async () => {

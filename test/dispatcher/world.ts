@@ -180,7 +180,8 @@ export class World {
     const prices = { open: '1', high: '3', low: '0.5', close: '2', volume: '7', quoteVolume: '8' }
     const taker = { takerBuyVolume: '3', takerBuyQuoteVolume: '4' }
     const closeTimeUs = openTimeUs + (interval === '1m' ? 60_000_000 : 300_000_000) - 1_000
-    return { ...base, kind: 'kline', interval, openTimeUs, closeTimeUs, trades, closed, ...prices, ...taker }
+    const ids = { firstTradeId: null, lastTradeId: null }
+    return { ...base, kind: 'kline', interval, openTimeUs, closeTimeUs, trades, closed, ...prices, ...taker, ...ids }
   }
 
   delta(first: number, last: number, symbol = 'BTCUSDT', bids: Level[] = [['1.0', `${last}`]]): VenueBookDelta {

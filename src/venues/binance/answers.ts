@@ -152,6 +152,8 @@ export function parseKlines(
       takerBuyVolume: row[9],
       takerBuyQuoteVolume: row[10],
       closed: row[6] * US_PER_MS < venueNowUs,
+      firstTradeId: null,
+      lastTradeId: null,
     }
   })
 }

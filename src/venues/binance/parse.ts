@@ -6,6 +6,7 @@ import {
   type AggTradePayload,
   type BookTickerPayload,
   type DepthUpdatePayload,
+  isId,
   type KlinePayload,
   refuseAggTrade,
   refuseBookTicker,
@@ -196,5 +197,7 @@ const parseKline: ParseStep = (record, data, usPerUnit, receivedTimeUs) => {
     takerBuyVolume: bar.V,
     takerBuyQuoteVolume: bar.Q,
     closed: bar.x,
+    firstTradeId: isId(bar.f) ? bar.f : null,
+    lastTradeId: isId(bar.L) ? bar.L : null,
   }
 }

@@ -75,6 +75,9 @@ export interface KlinePayload {
     readonly t: number
     readonly T: number
     readonly i: string
+    /** First and last trade id, -1 where there were no trades; only of use, so not required. */
+    readonly f: unknown
+    readonly L: unknown
     readonly o: string
     readonly c: string
     readonly h: string

@@ -210,7 +210,7 @@ describe('Binance frames', () => {
     expect(eventOf(parse(valid.kline))).to.deep.include({
       ...{ kind: 'kline', interval: '1m', openTimeUs: 1_723_161_240_000_000, closeTimeUs: 1_723_161_299_999_000 },
       ...{ open: '1', high: '3', low: '0.5', close: '2', volume: '10', quoteVolume: '15', trades: 3 },
-      ...{ takerBuyVolume: '5', takerBuyQuoteVolume: '7', closed: false },
+      ...{ takerBuyVolume: '5', takerBuyQuoteVolume: '7', closed: false, firstTradeId: 1, lastTradeId: 3 },
     })
   })
 

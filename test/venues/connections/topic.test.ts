@@ -15,6 +15,7 @@ describe('what statistics and bars tell of other streams', () => {
   const bar = (openTimeUs: number, trades: number, closed = false): VenueKline => ({
     ...{ ...base, ...amounts, kind: 'kline', topic: 'aaa@kline_1m', interval: '1m', openTimeUs, closeTimeUs: 1 },
     ...{ close: '1', trades, takerBuyVolume: '1', takerBuyQuoteVolume: '1', closed },
+    ...{ firstTradeId: null, lastTradeId: null },
   })
   const carrierOf = (name: string): Carrier => new Carrier(new Topic(name, 'aaa', 0), {} as Line)
   /** Shows the event at a time; answers since when it proves trades, and another best price. */
