@@ -51,6 +51,16 @@ export class Keys {
     return `${this.#of(market, instrument)}:state`
   }
 
+  /** Private: what workers say of an instrument's native topics. */
+  topicReports(market: Market, instrument: Instrument): string {
+    return `${this.#of(market, instrument)}:topics`
+  }
+
+  /** Private: the dispatch table, its parts, and the streams of the control plane, all on one slot. */
+  control(name: string): string {
+    return `${this.prefix}:{control}:${name}`
+  }
+
   bell(partition: number): string {
     return `${this.prefix}:{${partition}}:bell`
   }

@@ -124,6 +124,39 @@ export const metrics = {
     labelNames: ['connection'] as const,
     registers,
   }),
+  gatewayRequests: new Counter({
+    name: 'meltica_gateway_requests_total',
+    help: 'Requests to the admin API by operation and the status of the answer; none: no operation was found',
+    labelNames: ['operation', 'status'] as const,
+    registers,
+  }),
+  gatewayRequestSeconds: new Histogram({
+    name: 'meltica_gateway_request_duration_seconds',
+    help: 'From the arrival of a request to the end of its answer, what it asked to wait included',
+    labelNames: ['operation'] as const,
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  }),
+  gatewayWaiting: new Gauge({
+    name: 'meltica_gateway_waiting_requests',
+    help: 'Requests that asked to wait for a command and do',
+    registers,
+  }),
+  gatewayWaitsAbandoned: new Counter({
+    name: 'meltica_gateway_waits_abandoned_total',
+    help: 'Waits for a command that failed after their caller had gone',
+    registers,
+  }),
+  gatewayRepeated: new Counter({
+    name: 'meltica_gateway_repeated_requests_total',
+    help: 'Requests answered from memory because their Idempotency-Key had been answered before',
+    registers,
+  }),
+  gatewayConnectionsRefused: new Counter({
+    name: 'meltica_gateway_connections_refused_total',
+    help: 'Connections closed at once because gateway.connectionsMax were open',
+    registers,
+  }),
   clusterMembers: new Gauge({
     name: 'meltica_cluster_members',
     help: 'Live members of the role as this process sees them',
@@ -293,6 +326,94 @@ export const metrics = {
     help: 'Listings of the newest exchangeInfo that could not be understood and were left out',
     labelNames: ['market'] as const,
     registers,
+  }),
+  conductorEntries: new Counter({
+    name: 'meltica_conductor_entries_total',
+    help: 'Entries of source streams that the conductor folded',
+    registers,
+  }),
+  conductorSuppressed: new Counter({
+    name: 'meltica_conductor_suppressed_total',
+    help: 'Of them those that a fused event stands for beyond the one it is',
+    registers,
+  }),
+  conductorCommits: new Counter({
+    name: 'meltica_conductor_commits_total',
+    help: 'Commits of a book with its fused event',
+    registers,
+  }),
+  conductorConflicts: new Counter({
+    name: 'meltica_conductor_conflicts_total',
+    help: 'Commits that lost a race; they are loaded and made again',
+    registers,
+  }),
+  conductorFailures: new Counter({
+    name: 'meltica_conductor_failures_total',
+    help: 'Calls and commits of the conductor that failed and were made again',
+    registers,
+  }),
+  conductorLost: new Counter({
+    name: 'meltica_conductor_lost_total',
+    help: 'Source entries that were trimmed before the conductor read them',
+    registers,
+  }),
+  conductorCorrupt: new Counter({
+    name: 'meltica_conductor_corrupt_total',
+    help: 'Source entries that do not keep the contract',
+    registers,
+  }),
+  conductorRebuilt: new Counter({
+    name: 'meltica_conductor_rebuilt_total',
+    help: 'Books made anew from their stream because their record was not there',
+    registers,
+  }),
+  conductorRecordsUnavailable: new Counter({
+    name: 'meltica_conductor_records_unavailable_total',
+    help: 'Attempts to use a snapshot record in vain',
+    registers,
+  }),
+  controlCommands: new Counter({
+    name: 'meltica_control_commands_total',
+    help: 'Commands that this process applied or refused',
+    labelNames: ['status'] as const,
+    registers,
+  }),
+  controlTableVersion: new Gauge({
+    name: 'meltica_control_table_version',
+    help: 'Version of the dispatch table that this process follows',
+    registers,
+  }),
+  controlFailures: new Counter({
+    name: 'meltica_control_failures_total',
+    help: 'Tries to reach the control plane that failed',
+    registers,
+  }),
+  controlReportsLost: new Counter({
+    name: 'meltica_control_reports_lost_total',
+    help: 'Reports of native topics that could not be written and are written again later',
+    registers,
+  }),
+  conductorResyncs: new Counter({
+    name: 'meltica_conductor_resyncs_total',
+    help: 'Resyncs of books that the conductor asked for, by reason',
+    labelNames: ['reason'] as const,
+    registers,
+  }),
+  conductorInstruments: new Gauge({
+    name: 'meltica_conductor_instruments',
+    help: 'Instruments that this conductor works on',
+    registers,
+  }),
+  conductorStalePartitions: new Gauge({
+    name: 'meltica_conductor_stale_partitions',
+    help: 'Partitions without entries and without a live owner that flows',
+    registers,
+  }),
+  receivedToFusedSeconds: new BucketHistogram({
+    name: 'meltica_received_to_fused_seconds',
+    help: 'From the arrival of the newest event in it until a fused event stands in its stream',
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+    registry,
   }),
   socketToAppendSeconds: new BucketHistogram({
     name: 'meltica_socket_to_append_seconds',

@@ -23,6 +23,14 @@ const CONTRACTS = [
   'cluster/member-store.ts',
   'bus/open-gaps.ts',
   'control/contract.ts',
+  'gateway/readers.ts',
+  'gateway/idempotency.ts',
+  'control/store.ts',
+  'control/step.ts',
+  'control/story.ts',
+  'control/decode.ts',
+  'control/fingerprint.ts',
+  'control/table-data.ts',
 ]
 const GROUND = ['domain', 'lib', 'errors.ts', 'telemetry']
 const STAGE = [...GROUND, ...CONTRACTS]
@@ -41,7 +49,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   execution: STAGE,
   control: STAGE,
   pollers: STAGE,
-  admin: STAGE,
+  gateway: STAGE,
   cluster: STAGE,
   simulator: STAGE,
   checker: STAGE,
