@@ -9,8 +9,7 @@ RUN node scripts/build.ts && npm prune --omit=dev --ignore-scripts --no-audit --
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production \
-    MELTICA_TELEMETRY__LISTEN=0.0.0.0:9464 \
-    MELTICA_REDIS__EMBEDDED=never
+    MELTICA_TELEMETRY__LISTEN=0.0.0.0:9464
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
