@@ -50,7 +50,12 @@ export class StreamReader {
 
   /** The newest entries, the newest first, at most `count`. */
   async newest(stream: string, count: number): Promise<StreamRecord[]> {
-    const entries = (await this.#connection.send('xrevrange', [stream, '+', '-', 'COUNT', count])) as RawEntry[]
+    return this.backwards(stream, '+', '-', count)
+  }
+
+  /** At most `count` entries with ids from `to` down to `from`, the newest first. */
+  async backwards(stream: string, to: string, from: string, count: number): Promise<StreamRecord[]> {
+    const entries = (await this.#connection.send('xrevrange', [stream, to, from, 'COUNT', count])) as RawEntry[]
     return entries.map((entry) => toRecord(stream, entry))
   }
 
