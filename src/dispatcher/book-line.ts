@@ -40,6 +40,7 @@ export class BookLine implements Line {
   #gapped = false
   #order = 0
   #epoch = ''
+  #stopped = false
   /** The interruption since which nothing showed that the stream stands at the venue's present position. */
   #resume: { cause: GapCause; order: number } | null = { cause: GapCause.Disconnect, order: 1 }
 
@@ -70,7 +71,25 @@ export class BookLine implements Line {
     return this.#state === 'unknown'
   }
 
+  get stopped(): boolean {
+    return this.#stopped
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#letGo()
+  }
+
+  start(cause: GapCause): void {
+    this.#stopped = false
+    this.#state = 'unknown'
+    this.#have = -1
+    this.#gapped = false
+    this.#resume = { cause, order: this.#order + 1 }
+  }
+
   push(offer: LineOffer): void {
+    if (this.#stopped) return
     offer.order = ++this.#order
     if (this.#resume?.order === offer.order && this.#shared.covered(this.key.instrument)) this.#overlap.begin()
     if (offer.kind === 'SNAPSHOT') {
@@ -163,10 +182,22 @@ export class BookLine implements Line {
     if (this.#state === 'joined') {
       if (before !== 'joined' || (unproven && !this.unproven)) this.#shared.watch.joined(this.key)
       this.#dropPassedSnapshot()
-    } else if (this.#state === 'unjoined' && this.#snapshot === null) {
+    } else if (this.#state === 'unjoined' && this.#snapshot === null && !this.#stopped) {
       this.#shared.watch.snapshotWanted(this.key, false)
     }
     this.#ring.keep(offers, outcome, nowMs)
+    if (this.#stopped) this.#letGo()
+  }
+
+  /** Nothing of it is wanted any more, nor what was remembered for another Redis. */
+  #letGo(): void {
+    const { queue, bookBuffers } = this.#shared
+    for (const offer of this.#pending.takeAll()) queue.leave(offer)
+    const gauge = this.#state === 'unjoined' ? bookBuffers : queue
+    for (const offer of this.#above.takeAll()) gauge.leave(offer)
+    if (this.#snapshot !== null) queue.leave(this.#snapshot)
+    this.#snapshot = null
+    this.#ring.clear()
   }
 
   /** What the other Redis may lack goes first, then what was under way, then what waits above a hole; the script sorts it out. */
@@ -341,7 +372,7 @@ export class BookLine implements Line {
       this.#shared.watch.snapshotWanted(this.key, true)
       return
     }
-    this.counts.refused++
+    if (reason !== 'table-version') this.counts.refused++
     this.#shared.watch.refused(this.key, offer, reason, told.error)
     if (reason === 'error' && offer.kind === 'SNAPSHOT') this.#shared.watch.snapshotWanted(this.key, true)
   }

@@ -40,6 +40,9 @@ export class ChannelLine implements Line {
   #have = -1
   #order = 0
   #epoch = ''
+  #stopped = false
+  /** Of parts that never flowed here. */
+  #startCause: GapCause = GapCause.Disconnect
   /** Contiguous numbering: the interruption since which nothing was appended, and the first order number after it. */
   #resume: Interruption | null = { cause: GapCause.Disconnect, order: 1 }
   /** Other numberings, by part (KLINE: interval): '' while it flows, else the cause of the interruption. Unknown: just started. */
@@ -57,12 +60,30 @@ export class ChannelLine implements Line {
     this.#ring = shared.ring.line()
   }
 
+  get stopped(): boolean {
+    return this.#stopped
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#letGo()
+  }
+
+  start(cause: GapCause): void {
+    this.#stopped = false
+    this.#have = -1
+    this.#startCause = cause
+    this.#resume = { cause, order: this.#order + 1 }
+    this.#resumeParts.clear()
+  }
+
   push(offer: LineOffer): void {
+    if (this.#stopped) return
     offer.order = ++this.#order
     if (this.#contiguous) {
       if (this.#resume?.order === offer.order) this.#resumed()
     } else {
-      const cause = this.#resumeParts.get(offer.part) ?? GapCause.Disconnect
+      const cause = this.#resumeParts.get(offer.part) ?? this.#startCause
       // An answer of REST is no sign of life of the stream: the first event by the stream is what resumes it.
       if (cause !== '' && !offer.source.includes('.rest.')) {
         offer.declare = cause
@@ -166,6 +187,13 @@ export class ChannelLine implements Line {
       if (this.#contiguous && outcome.have !== '') this.#have = Number(outcome.have)
     }
     this.#ring.keep(offers, outcome, nowMs)
+    if (this.#stopped) this.#letGo()
+  }
+
+  /** Nothing of it is wanted any more, nor what was remembered for another Redis. */
+  #letGo(): void {
+    for (const offer of [...this.#pending.takeAll(), ...this.#held.takeAll()]) this.#shared.queue.leave(offer)
+    this.#ring.clear()
   }
 
   /** What the other Redis may lack goes first, then what was under way, then what is held; the script sorts it out. */
@@ -226,7 +254,8 @@ export class ChannelLine implements Line {
       case 'refused': {
         this.#shared.queue.leave(offer)
         const reason = told.reason ?? 'error'
-        this.counts.refused++
+        // What a table refuses that went on meanwhile is not wanted; whoever lags for long is told by the watch.
+        if (reason !== 'table-version') this.counts.refused++
         this.counts.refusedByReason[reason] = (this.counts.refusedByReason[reason] ?? 0) + 1
         this.#shared.watch.refused(this.key, offer, reason, told.error)
         return have

@@ -6,7 +6,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueKline, VenueSink } from '../venues/venue.ts'
 import { Backfill } from './backfill.ts'
 import { BookLine } from './book-line.ts'
-import { channelOfKind, giveUpOffer, offerOf, payloadOf, typeOfKind } from './canonical.ts'
+import { giveUpOffer, offerOf, payloadOf, typeOfKind } from './canonical.ts'
 import { ChannelLine } from './channel-line.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { Lane } from './lane.ts'
@@ -23,7 +23,8 @@ import { Ring } from './ring.ts'
 import { Saturation } from './saturation.ts'
 import { SnapshotRequests } from './snapshots.ts'
 import { type DispatcherStats, sumLines } from './stats.ts'
-import type { DispatchTable, TopicRoute } from './table.ts'
+import { type DispatchTable, fits, type TopicRoute } from './table.ts'
+import { TableLag } from './table-lag.ts'
 
 export type { DispatcherIncident, DispatcherLimits, DispatcherOptions } from './options.ts'
 export { defaultDispatcherLimits } from './options.ts'
@@ -50,6 +51,7 @@ export class Dispatcher implements VenueSink {
   /** Instruments that the venue says are not traded now. */
   readonly #halted = new Set<Instrument>()
   #bindings = new Map<string, Binding>()
+  readonly #tableLag: TableLag
   #table: DispatchTable
   readonly #shared: LineShared
   readonly #queue = new OfferGauge()
@@ -80,6 +82,7 @@ export class Dispatcher implements VenueSink {
     const { clock, rest } = options
     const random = options.random ?? Math.random
     this.#ring = new Ring(this.#limits.ring)
+    this.#tableLag = new TableLag(this.#limits.tableLagMs)
     this.#saturation = new Saturation({
       limits: this.#limits,
       queue: this.#queue,
@@ -148,9 +151,14 @@ export class Dispatcher implements VenueSink {
     this.useTable(options.table)
   }
 
-  /** Routes by this table from now on; what is under way keeps the version it was made under. */
-  useTable(table: DispatchTable): void {
+  /**
+   * Routes by this table from now on; what is under way keeps the version it was made under. A line that it does not name is
+   * stopped. `unheard`: channels (`INSTRUMENT:CHANNEL`) that were stopped until now, so what is missing was not subscribed to.
+   */
+  useTable(table: DispatchTable, unheard: ReadonlySet<string> = new Set()): void {
     this.#table = table
+    this.#tableLag.clear()
+    const wanted = new Set<ChannelLine | BookLine>()
     const bindings = new Map<string, Binding>()
     for (const route of table.routes.values()) {
       const id = lineId(route.instrument, route.channel, route.numbering)
@@ -165,10 +173,20 @@ export class Dispatcher implements VenueSink {
         if (line instanceof BookLine) line.halted = this.#halted.has(instrument)
         this.#lines.set(id, line)
       }
-      line.tableVersion = table.version
+      line.tableVersion = route.version ?? table.version
+      if (!wanted.has(line)) {
+        wanted.add(line)
+        if (unheard.has(`${route.instrument}:${route.channel}`)) line.start(GapCause.NotSubscribed)
+        else if (line.stopped) line.start(GapCause.Disconnect)
+      }
       bindings.set(route.topic, { route, line, lane: this.#laneOf(route.instrument) })
     }
     this.#bindings = bindings
+    for (const line of this.#lines.values()) {
+      if (line.stopped || wanted.has(line)) continue
+      line.stop()
+      if (line instanceof BookLine) this.#snapshots.drop(line.key)
+    }
   }
 
   event(event: VenueEvent): void {
@@ -229,7 +247,7 @@ export class Dispatcher implements VenueSink {
     const delayMs = line.unknown ? this.#limits.quietBookDelayMs : this.#limits.silentBookDelayMs
     const cancel = this.#clock.after(delayMs, () => {
       this.#quietWaits.delete(topic)
-      if (line.unproven && line.idle && !this.#closed) this.#snapshots.want(line.key, false)
+      if (line.unproven && line.idle && !line.stopped && !this.#closed) this.#snapshots.want(line.key, false)
     })
     this.#quietWaits.set(topic, cancel)
   }
@@ -261,7 +279,7 @@ export class Dispatcher implements VenueSink {
   /** State of an instrument's book, null where none is routed. */
   bookQuality(instrument: Instrument): Quality | null {
     const line = this.#lines.get(lineId(instrument, Channel.OrderBook, ''))
-    return line instanceof BookLine ? line.quality : null
+    return line instanceof BookLine && !line.stopped ? line.quality : null
   }
 
   get saturated(): boolean {
@@ -350,6 +368,12 @@ export class Dispatcher implements VenueSink {
   }
 
   #fillGap(key: LineKey, from: number, to: number, shown: LineOffer): void {
+    if (shown.declare === GapCause.NotSubscribed) {
+      // Nobody wanted it, so nobody is to pay for it.
+      if (key.channel !== Channel.Trade || to < from) return
+      this.#push(key, giveUpOffer(from, to, GapCause.NotSubscribed, this.#clock.nowUs(), this.#trace()))
+      return
+    }
     if (key.channel === Channel.Trade) {
       const { numbering } = this.#lineOf(key) as ChannelLine
       if (to < from || numbering === '') return
@@ -376,6 +400,7 @@ export class Dispatcher implements VenueSink {
   }
 
   #refused(key: LineKey, offer: LineOffer, reason: RefusalReason, error: string | null): void {
+    if (reason === 'table-version' && this.#tableLag.tolerates(key, this.#clock.monotonicMs())) return
     const detail = `${key.instrument} ${offer.kind} ${offer.id}: ${error ?? reason}`
     this.#deadLetters.add(
       `refused-${reason}`,
@@ -464,11 +489,4 @@ export class Dispatcher implements VenueSink {
 
 function lineId(instrument: Instrument, channel: Channel, numbering: string): string {
   return `${instrument}:${channel}:${numbering}`
-}
-
-/** Whether the event is what its topic was routed for; a stranger on a line would be a wrong book or a false gap. */
-function fits(event: VenueEvent, route: TopicRoute): boolean {
-  if (event.symbol !== route.symbol || channelOfKind[event.kind] !== route.channel) return false
-  if (event.kind === 'trade') return event.numbering === route.numbering
-  return event.kind !== 'kline' || event.interval === route.interval
 }

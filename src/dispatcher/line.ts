@@ -129,6 +129,11 @@ export interface Line {
   settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void
   /** Another Redis process answers: offers what that one may lack, before everything newer. */
   offerAgain(): void
+  /** Nobody wants it: what waits is let go, and nothing is taken. */
+  readonly stopped: boolean
+  stop(): void
+  /** It is wanted again, or from now on; `cause` explains what is missing before its first event. */
+  start(cause: GapCause): void
   /** The venue's line flowed and was interrupted; `part` is the interval of a KLINE line, else ''. */
   interrupted(part: string, cause: GapCause): void
   /** Another process's line flowed while this one stood already, so nothing is missing between the two. */

@@ -17,6 +17,8 @@ export interface DispatcherLimits extends LineLimits, LaneLimits, SaturationLimi
   readonly quietBookDelayMs: number
   /** After an interruption a book that stays silent this long is compared with a snapshot. */
   readonly silentBookDelayMs: number
+  /** A line whose offers are refused as made under an older table is told after so long. */
+  readonly tableLagMs: number
   readonly deadLettersQueueMax: number
   readonly deadLetterKindsMax: number
   readonly backfill: BackfillLimits
@@ -42,6 +44,7 @@ export const defaultDispatcherLimits: DispatcherLimits = {
   restMsMax: 50,
   quietBookDelayMs: 250,
   silentBookDelayMs: 5_000,
+  tableLagMs: 5_000,
   deadLettersQueueMax: 1_000,
   deadLetterKindsMax: 1_000,
   backfill: { ageMsMax: 600_000, idsPerGapMax: 50_000, gapsAtOnceMax: 16, gapsWaitingMax: 10_000 },

@@ -1,6 +1,9 @@
 import { Channel, type TradeNumbering } from '../domain/event.ts'
 import type { Instrument, InstrumentInfo, Market, VenueSymbol } from '../domain/instrument.ts'
 import { UsageError } from '../errors.ts'
+import { patternTest } from '../lib/pattern.ts'
+import type { VenueEvent } from '../venues/venue.ts'
+import { channelOfKind } from './canonical.ts'
 import { compileFilter, type Filter, type FilterRule, looksAtData } from './filters.ts'
 
 export type StreamedChannel = Exclude<Channel, typeof Channel.Analytics>
@@ -40,6 +43,8 @@ export interface TopicRoute {
   /** KLINE, else ''. */
   readonly interval: string
   readonly filter: Filter | null
+  /** Table version under which its events are offered; absent: the table's. */
+  readonly version?: number
 }
 
 export interface DispatchTable {
@@ -71,11 +76,12 @@ export interface DispatchTableInput {
 export function buildDispatchTable(input: DispatchTableInput): DispatchTable {
   const routes = new Map<string, TopicRoute>()
   const fed = new Set<string>()
-  const offered = input.available === null ? null : bySymbol(input.available, input.names)
+  const offered = offeredTopics(input.available, input.names)
   for (const rule of input.rules) {
     if (rule.market !== input.market) continue
     const filter = filterOf(rule)
-    const matches = patternTest(rule.instruments)
+    const tests = rule.instruments.map(patternTest)
+    const matches = (instrument: string): boolean => tests.some((test) => test(instrument))
     for (const info of input.instruments) {
       if (info.market !== input.market || !matches(info.instrument)) continue
       for (const route of routesFor(rule, info, filter, input.names, offered)) {
@@ -87,14 +93,23 @@ export function buildDispatchTable(input: DispatchTableInput): DispatchTable {
       }
     }
   }
-  const ignored = new Set<string>()
-  for (const topic of input.available ?? []) if (!routes.has(topic)) ignored.add(topic)
-  return { version: input.version, market: input.market, routes, topics: [...routes.keys()], ignored }
+  return tableOf(input, routes)
 }
 
-type OfferedTopics = ReadonlyMap<VenueSymbol, readonly NonNullable<ReturnType<TopicNames['parseTopic']>>[]>
+export function tableOf(
+  { version, market, available }: Pick<DispatchTableInput, 'version' | 'market' | 'available'>,
+  routes: ReadonlyMap<string, TopicRoute>,
+): DispatchTable {
+  const ignored = new Set<string>()
+  for (const topic of available ?? []) if (!routes.has(topic)) ignored.add(topic)
+  return { version, market, routes, topics: [...routes.keys()], ignored }
+}
 
-function bySymbol(topics: ReadonlySet<string>, names: TopicNames): OfferedTopics {
+export type OfferedTopics = ReadonlyMap<VenueSymbol, readonly NonNullable<ReturnType<TopicNames['parseTopic']>>[]>
+
+/** The topics that can be had, by symbol; null where any may be asked for. */
+export function offeredTopics(topics: ReadonlySet<string> | null, names: TopicNames): OfferedTopics | null {
+  if (topics === null) return null
   const found = new Map<VenueSymbol, NonNullable<ReturnType<TopicNames['parseTopic']>>[]>()
   for (const topic of topics) {
     const parsed = names.parseTopic(topic)
@@ -106,7 +121,8 @@ function bySymbol(topics: ReadonlySet<string>, names: TopicNames): OfferedTopics
   return found
 }
 
-function routesFor(
+/** What of an instrument the rule takes. */
+export function routesFor(
   rule: RouteRule,
   info: InstrumentInfo,
   filter: Filter | null,
@@ -158,7 +174,8 @@ function intervalsFor(rule: RouteRule, there: readonly string[] | null): readonl
   return there
 }
 
-function filterOf(rule: RouteRule): Filter | null {
+/** Throws: UsageError if a value does not fit its operator, or the filter would make holes. */
+export function filterOf(rule: Pick<RouteRule, 'type' | 'filters'>): Filter | null {
   const rules = rule.filters ?? []
   const contiguous = rule.type === Channel.Trade || rule.type === Channel.OrderBook
   const harmful = contiguous ? rules.find(looksAtData) : undefined
@@ -170,25 +187,9 @@ function filterOf(rule: RouteRule): Filter | null {
   return compileFilter(rules)
 }
 
-function patternTest(patterns: readonly string[]): (instrument: string) => boolean {
-  const tests = patterns.map((pattern) => {
-    const parts = pattern.split('*')
-    return (text: string) => matchesParts(text, parts)
-  })
-  return (instrument) => tests.some((test) => test(instrument))
-}
-
-/** `parts` are what stands between the asterisks. */
-function matchesParts(text: string, parts: readonly string[]): boolean {
-  const head = parts[0] ?? ''
-  if (parts.length === 1) return text === head
-  const tail = parts.at(-1) ?? ''
-  if (text.length < head.length + tail.length || !text.startsWith(head) || !text.endsWith(tail)) return false
-  let at = head.length
-  for (const part of parts.slice(1, -1)) {
-    const found = text.indexOf(part, at)
-    if (found < 0 || found + part.length > text.length - tail.length) return false
-    at = found + part.length
-  }
-  return true
+/** Whether the event is what its topic was routed for; a stranger on a line would be a wrong book or a false gap. */
+export function fits(event: VenueEvent, route: TopicRoute): boolean {
+  if (event.symbol !== route.symbol || channelOfKind[event.kind] !== route.channel) return false
+  if (event.kind === 'trade') return event.numbering === route.numbering
+  return event.kind !== 'kline' || event.interval === route.interval
 }
