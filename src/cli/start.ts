@@ -12,7 +12,7 @@ interface Flags {
   readonly for?: number
 }
 
-const EVENT_CHANNELS = ['TRADE', 'QUOTE', 'TICKER', 'KLINE', 'ORDERBOOK']
+const EVENT_CHANNELS = ['TRADE', 'QUOTE', 'TICKER', 'KLINE', 'ORDERBOOK', 'ANALYTICS']
 
 export function registerStart({ program, run }: CommandHost): void {
   const command = program

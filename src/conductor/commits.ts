@@ -98,6 +98,7 @@ export class Commits {
       case 'committed': {
         this.#stats.commits++
         this.#stats.suppressed += Math.max(0, state.pending.events - 1)
+        if (state.pending.events > 0) this.#parts.left(this.#parts.clock.nowUs() - Number(state.receivedTime))
         seat.conflicts = 0
         seat.version = outcome.version
         seat.versionFloor = outcome.version

@@ -38,6 +38,8 @@ export interface ConductorParts {
   readonly flowing: () => Promise<ReadonlySet<number>>
   /** Trace id of events that no source event caused. */
   readonly trace: string
+  /** A fused event with new entries stands in its stream, so long after the newest of them was received. */
+  readonly left: (afterUs: number) => void
 }
 
 export interface ConductorStats extends PartitionStats {

@@ -3,6 +3,7 @@ import {
   FusedChannels,
   type FusionLimits,
   type FusionState,
+  leap,
   passOver,
   setStale,
   step,
@@ -12,7 +13,7 @@ import { Commits } from './commits.ts'
 import type { ConductorParts } from './conductor.ts'
 import { Doubts } from './doubts.ts'
 import { type Restored, restore } from './restore.ts'
-import { dueOf, hasPending, newSeat, ringAll, type Seat } from './seat.ts'
+import { dueOf, hasPending, hasUnreadQuote, newSeat, ringAll, type Seat } from './seat.ts'
 import type { BookName } from './snapshot-store.ts'
 import { type RawEntry, readSourceEvent, type SourceName, type SourcePlace } from './source-streams.ts'
 import { emptyStats, type PartitionStats } from './stats.ts'
@@ -176,10 +177,9 @@ export class PartitionLoop {
       for (const seat of this.#seats.values()) if (seat.state !== null) this.#doubts.look(seat, seat.state)
     }
     const nowMs = this.#parts.clock.monotonicMs()
-    await this.#commits.commit(
-      this.#run,
-      [...this.#seats.values()].filter((seat) => dueOf(seat) <= nowMs),
-    )
+    const due = [...this.#seats.values()].filter((seat) => dueOf(seat) <= nowMs)
+    await this.#readQuotes(due.filter(hasUnreadQuote))
+    await this.#commits.commit(this.#run, due.filter(hasPending))
   }
 
   async #load(): Promise<void> {
@@ -228,8 +228,10 @@ export class PartitionLoop {
     const reading: [Seat, FusedChannel][] = []
     for (const seat of this.#seats.values()) {
       if (seat.state === null) continue
-      for (const channel of seat.rung) reading.push([seat, channel])
+      const later = hasUnreadQuote(seat)
+      for (const channel of seat.rung) if (!later || channel !== 'QUOTE') reading.push([seat, channel])
       seat.rung.clear()
+      if (later) seat.rung.add('QUOTE')
     }
     for (let start = 0; start < reading.length; start += STREAMS_PER_READ_MAX) {
       const page = reading.slice(start, start + STREAMS_PER_READ_MAX)
@@ -247,6 +249,7 @@ export class PartitionLoop {
       const nowMs = this.#parts.clock.monotonicMs()
       for (const [index, [seat, channel]] of page.entries()) {
         const entries = found[index] ?? []
+        if (channel === 'QUOTE') seat.wholeQuotes = false
         if (entries.length === 0) continue
         const state = seat.state as FusionState
         const isWhole = this.#fold(seat.limits, state, channel, entries)
@@ -257,6 +260,25 @@ export class PartitionLoop {
         }
         if (state.notices.length > 0) this.#doubts.tell(seat, state)
       }
+    }
+  }
+
+  async #readQuotes(seats: readonly Seat[]): Promise<void> {
+    if (seats.length === 0) return
+    const found = await this.#parts.streams.newest(seats.map(({ sources }) => sources.QUOTE))
+    for (const [index, seat] of seats.entries()) {
+      const entry = found[index] ?? null
+      const state = seat.state as FusionState
+      seat.rung.delete('QUOTE')
+      if (entry === null) continue
+      const event = readSourceEvent('QUOTE', entry)
+      const before = state.positions.QUOTE.seq
+      if (event === null || leap(state, event) === 'unreadable') {
+        seat.wholeQuotes = true
+        seat.rung.add('QUOTE')
+        this.#again = true
+      } else this.stats.entries += state.positions.QUOTE.seq - before
+      this.#seen(entry[0])
     }
   }
 

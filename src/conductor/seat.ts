@@ -20,6 +20,8 @@ export interface Seat {
   readonly sources: Readonly<Record<FusedChannel, SourceName>>
   /** Streams that may have grown since they were read. */
   readonly rung: Set<FusedChannel>
+  /** Quotes are read one by one until the epoch of the newest is known; then the newest alone, when an event is due. */
+  wholeQuotes: boolean
   /** Null when it must be loaded before anything else. */
   state: FusionState | null
   version: number
@@ -45,6 +47,7 @@ export function newSeat({ market, instrument }: BookName, throttleMs: number): S
     limits: { throttleMs, eventsMax: EVENTS_PER_COMMIT_MAX, changesMax: CHANGES_PER_COMMIT_MAX },
     sources: { ORDERBOOK: source('ORDERBOOK'), TRADE: source('TRADE'), QUOTE: source('QUOTE') },
     rung: new Set(FusedChannels),
+    wholeQuotes: true,
     state: null,
     version: 0,
     versionFloor: 0,
@@ -60,10 +63,16 @@ export function newSeat({ market, instrument }: BookName, throttleMs: number): S
 }
 
 /** When there is something to do for it, to publish or to load. Infinity while there is nothing. */
-export function dueOf({ state, limits, notBeforeMs }: Seat): number {
+export function dueOf(seat: Seat): number {
+  const { state, limits, notBeforeMs } = seat
   if (state === null) return notBeforeMs
-  const due = dueMs(state, limits)
+  const due = dueMs(state, limits) ?? (hasUnreadQuote(seat) ? state.publishedMs + limits.throttleMs : null)
   return due === null ? Number.POSITIVE_INFINITY : Math.max(due, notBeforeMs)
+}
+
+/** A quote is there and read only when it is needed. */
+export function hasUnreadQuote({ state, rung, wholeQuotes }: Seat): boolean {
+  return !wholeQuotes && rung.has('QUOTE') && state !== null && state.positions.QUOTE.epoch !== ''
 }
 
 export function hasPending({ state }: Seat): boolean {

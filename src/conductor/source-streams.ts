@@ -28,6 +28,8 @@ export interface SourceStreams {
   hear(partitions: ReadonlySet<number>, blockMs: number): Promise<Map<number, readonly SourceName[] | null>>
   /** At most `countMax` entries behind each place, in the order of the places. All places lie in one partition. */
   read(places: readonly SourcePlace[], countMax: number): Promise<(readonly RawEntry[])[]>
+  /** The newest entry of each stream, null where there is none. All lie in one partition. */
+  newest(names: readonly SourceName[]): Promise<(RawEntry | null)[]>
   /** At most `countMax` entries in `fromId..toId`, both included; `(` before an id excludes it. */
   forward(name: SourceName, fromId: string, toId: string, countMax: number): Promise<readonly RawEntry[]>
   /** At most `countMax` entries from `fromId` on towards the beginning, newest first; `(` before an id excludes it. */

@@ -107,11 +107,13 @@ export const relations: readonly Relation[] = [
     check: ({ routes }) => {
       const found: string[] = []
       routes.forEach((route, index) => {
-        const { type, intervals, via, filters = [] } = route
+        const { type, intervals, via, throttleMs, filters = [] } = route
         const hasIntervals = intervals !== undefined && intervals.length > 0
         if (type === 'KLINE' && !hasIntervals) found.push(`routes.${index} of type KLINE without intervals`)
         if (type !== 'KLINE' && intervals !== undefined) found.push(`routes.${index} of type ${type} with intervals`)
         if (type !== 'TRADE' && via !== undefined) found.push(`routes.${index} of type ${type} with via`)
+        const isFused = type === 'TRADE' || type === 'QUOTE' || type === 'ORDERBOOK'
+        if (!isFused && throttleMs !== undefined) found.push(`routes.${index} of type ${type} with throttleMs`)
         filters.forEach(({ op, value }, at) => {
           const isFit = op === 'exists' ? value === undefined || typeof value === 'boolean' : value !== undefined
           if (!isFit || (op === 'in') !== Array.isArray(value)) {
@@ -121,7 +123,7 @@ export const relations: readonly Relation[] = [
       })
       return found.length === 0
         ? null
-        : `expected intervals on KLINE alone, via on TRADE alone, and a list for the operator in alone, found ${found.join('; ')}`
+        : `expected intervals on KLINE alone, via on TRADE alone, throttleMs on TRADE, QUOTE and ORDERBOOK alone, and a list for the operator in alone, found ${found.join('; ')}`
     },
   },
 ]

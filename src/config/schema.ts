@@ -48,6 +48,7 @@ const route = group({
   via: word('auto', 'trade', 'aggTrade').exactOptional(),
   intervals: list(word(...INTERVALS), 'a list of intervals, for example [1m, 1h]').exactOptional(),
   filters: list(filter, 'a list of filters {path, op, value}').exactOptional(),
+  throttleMs: integer(0, 60_000).exactOptional(),
 })
 
 const token = group({
@@ -67,7 +68,7 @@ const file = text('the path of a file')
 export const configSchema = group({
   prefix: text('letters, digits and : . - _', /^[A-Za-z0-9:._-]+$/),
   partitions: integer(1, 16_384),
-  roles: list(word('ingest', 'gateway'), 'a list of roles').min(1, { error: 'at least one role' }),
+  roles: list(word('ingest', 'conductor', 'gateway'), 'a list of roles').min(1, { error: 'at least one role' }),
   worker: group({ id: text('letters, digits, . - and _', /^[A-Za-z0-9._-]{1,128}$/).nullable() }),
   redis: group({
     url: address('redis', 'rediss', 'unix').nullable(),
@@ -141,12 +142,19 @@ export const configSchema = group({
     handoverMs: integer(0, 600_000),
     drainMs: integer(0, 3_500),
   }),
+  book: group({ levels: integer(20, 20_000), ttlMs: integer(1_000, 86_400_000) }),
+  conductor: group({
+    throttleMs: integer(0, 60_000),
+    redundancy: integer(1, 4),
+    staleMs: integer(100, 600_000),
+  }),
   retention: group({
     TRADE: maxLength,
     QUOTE: maxLength,
     TICKER: maxLength,
     KLINE: maxLength,
     ORDERBOOK: maxLength,
+    ANALYTICS: maxLength,
     deadLetters: maxLength,
   }),
   simulator: group({

@@ -9,21 +9,18 @@ import { writeInstruments } from '../redis/instruments.ts'
 import type { Keys } from '../redis/keys.ts'
 import { RedisMembers } from '../redis/members.ts'
 import { RedisOpenGaps } from '../redis/open-gaps.ts'
-import { type OpsEvent, OpsLog } from '../redis/ops-log.ts'
 import { StreamReader } from '../redis/stream-reader.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { metrics } from '../telemetry/metrics.ts'
 import { Ingest, MARKET } from './ingest.ts'
 import { LineRace, type LostEvent } from './line-race.ts'
+import type { OpsTeller } from './ops-teller.ts'
 import type { VenueAddress } from './venue-address.ts'
 
 /** Entries kept in streams that the configuration does not bound otherwise. */
 const LOG_LENGTH_MAX = 10_000
 /** A sampled event is looked for among so many of the newest of its stream. */
 const SAMPLE_ENTRIES = 200
-/** One entry a kind in this time enters the ops stream. */
-const OPS_REPEAT_US = 1_000_000
 
 export interface IngestOnRedisParts {
   readonly config: Config
@@ -37,11 +34,12 @@ export interface IngestOnRedisParts {
   readonly latency: LatencyRecorder
   readonly logger: Logger
   readonly signal: AbortSignal
+  readonly tellOps: OpsTeller
 }
 
 /** The role `ingest` with Redis behind each of its contracts. */
 export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
-  const { config, connection, keys, clock, logger } = parts
+  const { config, connection, keys, clock, logger, tellOps } = parts
   const channels = [Channel.Trade, Channel.Quote, Channel.Ticker, Channel.Kline, Channel.OrderBook] as const
   const retention = Object.fromEntries(channels.map((channel) => [channel, config.retention[channel].maxLength]))
   const reader = new StreamReader(parts.beatConnection)
@@ -49,7 +47,6 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
     nowMs: () => clock.monotonicMs(),
     winnerReceivedUs: (event) => winnerReceivedUs(reader, keys, event),
   })
-  const tellOps = opsTeller(new OpsLog(connection, keys, LOG_LENGTH_MAX), parts.worker, clock)
   return new Ingest({
     config,
     venue: parts.venue,
@@ -81,7 +78,7 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
     shareIncident: (incident) => {
       const { kind, severity, message, error } = incident
       logger[severity === 'info' ? 'info' : 'warn'](kind, message, error === undefined ? {} : { error })
-      tellOps(incident)
+      tellOps({ ...incident })
     },
     signal: parts.signal,
   })
@@ -94,25 +91,4 @@ async function winnerReceivedUs(reader: StreamReader, keys: Keys, { batch, id }:
     if (fields.venueSeq === id && fields.type === batch.channel) return Number(fields.receivedTime)
   }
   return null
-}
-
-interface Told {
-  readonly kind: string
-  readonly severity: OpsEvent['severity']
-  readonly message: string
-  readonly error?: unknown
-}
-
-/** Incidents as entries of the ops stream; when Redis cannot take one, its connection has told that already. */
-function opsTeller(opsLog: OpsLog, worker: string, clock: Clock): (incident: Told) => void {
-  const toldUs = new Map<string, number>()
-  return ({ kind, severity, message, error, ...facts }) => {
-    const nowUs = clock.nowUs()
-    if (nowUs - (toldUs.get(kind) ?? 0) < OPS_REPEAT_US) return
-    toldUs.set(kind, nowUs)
-    const cause = error instanceof Error ? { error: error.message } : {}
-    opsLog
-      .append({ kind, severity, message, worker, time: String(nowUs), facts: JSON.stringify({ ...facts, ...cause }) })
-      .catch(() => metrics.opsLost.inc())
-  }
 }

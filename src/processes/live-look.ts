@@ -1,3 +1,4 @@
+import type { Conductor } from '../conductor/conductor.ts'
 import { Channel } from '../domain/event.ts'
 import { asInstrument, asMarket } from '../domain/instrument.ts'
 import type { RedisConnection } from '../redis/connection.ts'
@@ -6,16 +7,17 @@ import { StreamReader } from '../redis/stream-reader.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Ingest } from './ingest.ts'
 import type { LiveModel, LiveRow } from './live-view.ts'
-import type { VenueAddress } from './venue-address.ts'
 
 const ROWS_MAX = 20
 
 export interface LiveLookParts {
   readonly connection: RedisConnection
   readonly keys: Keys
-  readonly ingest: Ingest
+  readonly ingest: Ingest | null
+  readonly conductor: Conductor | null
   readonly latency: LatencyRecorder
-  readonly venue: VenueAddress
+  /** What is shown as the title. */
+  readonly environment: string
   readonly metricsUrl: string | null
   readonly incidents: () => readonly string[]
 }
@@ -27,6 +29,7 @@ export class LiveLook {
   readonly #startedMs = performance.now()
   #lastMs = performance.now()
   #lastCounts = new Map<string, number>()
+  #lastFused = 0
 
   constructor(parts: LiveLookParts) {
     this.#parts = parts
@@ -34,9 +37,9 @@ export class LiveLook {
   }
 
   async take(): Promise<LiveModel> {
-    const { connection, ingest, latency, venue, metricsUrl, incidents } = this.#parts
+    const { connection, ingest, conductor, latency, environment, metricsUrl, incidents } = this.#parts
     const [host, port] = connection.address.split(':')
-    const stats = ingest.dispatcher?.stats()
+    const stats = ingest?.dispatcher?.stats()
     const nowMs = performance.now()
     const seconds = Math.max(0.001, (nowMs - this.#lastMs) / 1000)
     this.#lastMs = nowMs
@@ -62,8 +65,11 @@ export class LiveLook {
     )
     const total = [...counts.values()].reduce((sum, { events }) => sum + events, 0)
     const totalBefore = [...before.values()].reduce((sum, events) => sum + events, 0)
+    const fused = conductor?.stats().commits ?? 0
+    const fusedBefore = this.#lastFused
+    this.#lastFused = fused
     return {
-      environment: venue.label,
+      environment,
       elapsedSeconds: (nowMs - this.#startedMs) / 1000,
       rows,
       more: Math.max(0, busiest.length - ROWS_MAX),
@@ -72,6 +78,7 @@ export class LiveLook {
         events: total,
         gaps: stats?.gaps ?? 0,
         deadLetters: stats?.deadLetters ?? 0,
+        fusedPerSecond: conductor === null ? null : (fused - fusedBefore) / seconds,
       },
       latencyUs: latency.takeInterval(),
       incidents: incidents(),
@@ -103,7 +110,7 @@ export class LiveLook {
       ask: shorten(bestOf.askPrice),
       lastTrade:
         lastOf.price === undefined ? '-' : `${lastOf.side} ${shorten(lastOf.quantity)} @ ${shorten(lastOf.price)}`,
-      quality: ingest.dispatcher?.bookQuality(instrument) ?? '-',
+      quality: ingest?.dispatcher?.bookQuality(instrument) ?? '-',
       gaps: count.gaps,
     }
   }

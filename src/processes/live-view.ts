@@ -11,6 +11,8 @@ export interface LiveModel {
     readonly events: number
     readonly gaps: number
     readonly deadLetters: number
+    /** Null where no conductor runs here. */
+    readonly fusedPerSecond: number | null
   }
   readonly latencyUs: { readonly p50: number; readonly p99: number }
   /** The newest log lines, oldest first: on a terminal they stand below the table instead of tearing it. */
@@ -85,7 +87,7 @@ function totalsLine(model: LiveModel): string {
   const { totals, latencyUs } = model
   return (
     `${totals.eventsPerSecond.toFixed(0)} events/s, ${totals.events} events, ${totals.gaps} gaps, ${totals.deadLetters} dead letters, ` +
-    `latency p50 ${formatMs(latencyUs.p50)} p99 ${formatMs(latencyUs.p99)}`
+    `${totals.fusedPerSecond === null ? '' : `${totals.fusedPerSecond.toFixed(0)} fused/s, `}latency p50 ${formatMs(latencyUs.p50)} p99 ${formatMs(latencyUs.p99)}`
   )
 }
 

@@ -3,18 +3,20 @@ import type { Config } from '../config/schema.ts'
 import { UnavailableError, UsageError } from '../errors.ts'
 import { type Clock, SystemClock } from '../lib/clock.ts'
 import { checkRedis, unfitness } from '../redis/check.ts'
-import { RedisConnection } from '../redis/connection.ts'
+import { type ConnectionKind, RedisConnection, type RedisConnectionOptions } from '../redis/connection.ts'
 import { Keys } from '../redis/keys.ts'
 import { openKeyspace } from '../redis/keyspace.ts'
 import { launchRedis } from '../redis/launcher.ts'
+import { OpsLog } from '../redis/ops-log.ts'
 import { LatencyRecorder } from '../telemetry/latency.ts'
 import { createLogger, type Logger } from '../telemetry/logger.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import { startTelemetryServer } from '../telemetry/server.ts'
-import type { Ingest } from './ingest.ts'
+import { conductorOnRedis } from './conductor-on-redis.ts'
 import { ingestOnRedis } from './ingest-on-redis.ts'
 import { LiveForm, runLiveView } from './live.ts'
 import { LiveLook } from './live-look.ts'
+import { opsTeller } from './ops-teller.ts'
 import type { StartOptions } from './start-options.ts'
 import { summaryOf } from './summary.ts'
 import { untilEnd } from './until-end.ts'
@@ -24,6 +26,8 @@ import { openVenue } from './venue-address.ts'
 const GRACE_MS = 2_000
 /** A heartbeat without an answer for half of the time that a member has to show itself is made again. */
 const BEAT_TIMEOUT_SHARE = 0.5
+/** Entries kept of what operators are told. */
+const OPS_LENGTH_MAX = 10_000
 /** Log lines below the live view. */
 const INCIDENTS_SHOWN = 5
 
@@ -61,29 +65,48 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   closings.add(() => logger.flush())
 
   const redis = await openRedis(config, clock, logger, closings)
-  const venue = await openVenue(config, options.replay)
-  closings.add(() => venue.close())
-  const keyspace = await holdKeyspace(redis, { binance: venue.environment }, logger)
-
+  const tellOps = opsTeller(new OpsLog(redis.connection, redis.keys, OPS_LENGTH_MAX), redis.worker, clock)
   const latency = new LatencyRecorder()
-  const ingest = ingestOnRedis({ config, venue, ...redis, clock, latency, logger, signal: options.signal })
-  closings.add(() => ingest.close(GRACE_MS))
-  const metricsUrl = await serveTelemetry(config, redis.connection, ingest, closings)
-  await ingest.start()
+  const has = (role: Config['roles'][number]): boolean => config.roles.includes(role)
 
-  const look = new LiveLook({ ...redis, ingest, latency, venue, metricsUrl, incidents: () => incidents })
+  if (options.replay !== null && !has('ingest')) throw new UsageError('expected the role ingest with --replay')
+  const venue = has('ingest') ? await openVenue(config, options.replay) : null
+  closings.add(() => venue?.close())
+  const keyspace = await holdKeyspace(redis, venue === null ? {} : { binance: venue.environment }, logger)
+  const ingest =
+    venue === null
+      ? null
+      : ingestOnRedis({ config, venue, ...redis, clock, latency, logger, tellOps, signal: options.signal })
+  const conductor = has('conductor')
+    ? conductorOnRedis({ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps })
+    : null
+  const closeRoles = (): Promise<unknown> => Promise.all([ingest?.close(GRACE_MS), conductor?.close()])
+  closings.add(async () => void (await closeRoles()))
+
+  const obstacles = (): string[] => [...(ingest?.obstacles() ?? []), ...(conductor?.obstacles() ?? [])]
+  const metricsUrl = await serveTelemetry(config, redis.connection, obstacles, closings)
+  await conductor?.start()
+  await ingest?.start()
+
+  const look = new LiveLook({
+    ...{ ...redis, ingest, conductor: conductor?.conductor ?? null, latency, metricsUrl },
+    environment: venue?.label ?? config.roles.join(', '),
+    incidents: () => incidents,
+  })
   const ends = options.untilDone || options.forMs !== null
   const form = options.terminal ? LiveForm.Screen : options.json ? LiveForm.Json : LiveForm.Line
   // A program that waits for the summary is given nothing else to read.
   const live = options.json && ends ? null : runLiveView(() => look.take(), options.write, form)
   closings.add(() => live?.stop())
 
-  await Promise.race([untilEnd(options, venue, ingest), keyspace.lost])
+  await Promise.race([untilEnd(options, venue, ingest, conductor?.conductor ?? null), keyspace.lost])
   live?.stop()
-  await ingest.close(GRACE_MS)
+  if (ends) await ingest?.close(GRACE_MS)
+  await closeRoles()
   if (ends) {
     const summary = summaryOf({
-      stats: ingest.dispatcher?.stats() ?? null,
+      stats: ingest?.dispatcher?.stats() ?? null,
+      ingests: ingest !== null,
       seconds: (performance.now() - startedMs) / 1000,
       redis: `redis://${redis.connection.address}`,
       prefix: config.prefix,
@@ -92,6 +115,17 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
     options.write(`${JSON.stringify(summary)}\n`)
   }
   return 0
+}
+
+/** Reads and commits of the conductor wait for nobody else, and nobody waits behind them. */
+async function conductorConnections({ options }: OpenRedis, closings: Closings) {
+  const open = async (kind: ConnectionKind): Promise<RedisConnection> => {
+    const opened = new RedisConnection(options, kind)
+    closings.add(() => opened.close())
+    await opened.ready()
+    return opened
+  }
+  return { conductorConnection: await open('command'), waitingConnection: await open('blocking') }
 }
 
 function openLogger(config: Config, clock: Clock, write: (line: string) => void): Logger {
@@ -105,6 +139,8 @@ function workerId(config: Config): string {
 }
 
 interface OpenRedis {
+  /** How it was reached: as configured, or the private one. */
+  readonly options: RedisConnectionOptions
   readonly connection: RedisConnection
   readonly beatConnection: RedisConnection
   readonly keys: Keys
@@ -142,7 +178,8 @@ async function openRedis(config: Config, clock: Clock, logger: Logger, closings:
   const keys = new Keys(config.prefix, config.partitions)
   const unfit = unfitness(await checkRedis(connection, keys, () => clock.nowUs() / 1000))
   if (unfit !== null) throw new UnavailableError(unfit)
-  return { connection, beatConnection, keys, worker: workerId(config), onBack: (callback) => callbacks.push(callback) }
+  const worker = workerId(config)
+  return { options, connection, beatConnection, keys, worker, onBack: (callback) => callbacks.push(callback) }
 }
 
 /** Opens the keyspace, and again whenever Redis comes back, because it may come back as another one; then `lost` rejects. */
@@ -170,11 +207,11 @@ async function holdKeyspace(
 async function serveTelemetry(
   config: Config,
   connection: RedisConnection,
-  ingest: Ingest,
+  obstacles: () => string[],
   closings: Closings,
 ): Promise<string | null> {
   const telemetry = await startTelemetryServer(config.telemetry.listen, () => {
-    const reasons = ingest.obstacles()
+    const reasons = obstacles()
     if (!connection.isReady) reasons.push('Redis cannot be reached')
     return { ready: reasons.length === 0, reasons }
   })

@@ -18,15 +18,17 @@ export interface Summary {
 }
 
 export function summaryOf(parts: {
+  /** Null before the venue told its instruments. */
   readonly stats: DispatcherStats | null
+  readonly ingests: boolean
   readonly seconds: number
   readonly redis: string
   readonly prefix: string
   readonly latencyUs: LatencyQuantiles
 }): Summary {
-  const { stats, seconds, redis, prefix, latencyUs } = parts
+  const { stats, ingests, seconds, redis, prefix, latencyUs } = parts
   return {
-    ok: stats !== null && stats.refused === 0,
+    ok: stats === null ? !ingests : stats.refused === 0,
     seconds: Number(seconds.toFixed(3)),
     redis,
     prefix,

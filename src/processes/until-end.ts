@@ -1,3 +1,4 @@
+import type { Conductor } from '../conductor/conductor.ts'
 import type { Ingest } from './ingest.ts'
 import type { StartOptions } from './start-options.ts'
 import type { VenueAddress } from './venue-address.ts'
@@ -7,14 +8,21 @@ const QUIET_MS = 250
 const LOOK_MS = 20
 
 /** Resolves when this process is to end: it was told to, its time is over, or the replay was taken in whole. */
-export function untilEnd(options: StartOptions, venue: VenueAddress, ingest: Ingest): Promise<void> {
+export function untilEnd(
+  options: StartOptions,
+  venue: VenueAddress | null,
+  ingest: Ingest | null,
+  conductor: Conductor | null,
+): Promise<void> {
   const { signal, forMs, untilDone } = options
   if (signal.aborted) return Promise.resolve()
   const ends: Promise<void>[] = [
     new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
   ]
   if (forMs !== null) ends.push(new Promise((resolve) => setTimeout(resolve, forMs)))
-  if (untilDone) ends.push(venue.done.then(() => untilDrained(venue, ingest, signal)))
+  if (untilDone && venue !== null && ingest !== null) {
+    ends.push(venue.done.then(() => untilDrained(venue, ingest, signal)).then(() => conductor?.catchUp()))
+  }
   return Promise.race(ends)
 }
 

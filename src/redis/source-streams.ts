@@ -80,6 +80,11 @@ export class RedisSourceStreams implements SourceStreams {
     return keys.map((key) => found.get(key) ?? [])
   }
 
+  async newest(names: readonly SourceName[]): Promise<(RawEntry | null)[]> {
+    const pages = await Promise.all(names.map((name) => this.backward(name, '+', 1)))
+    return pages.map(([entry]) => entry ?? null)
+  }
+
   async forward(name: SourceName, fromId: string, toId: string, countMax: number): Promise<readonly RawEntry[]> {
     return (await this.#connection.send('xrange', [this.#keyOf(name), fromId, toId, 'COUNT', countMax])) as RawEntry[]
   }

@@ -16,7 +16,7 @@ const model: LiveModel = {
     },
   ],
   more: 4,
-  totals: { eventsPerSecond: 581.6, events: 24_310, gaps: 2, deadLetters: 1 },
+  totals: { eventsPerSecond: 581.6, events: 24_310, gaps: 2, deadLetters: 1, fusedPerSecond: null },
   latencyUs: { p50: 860, p99: 31_000 },
   incidents: ['12:00:00 WARN  saturated: the queues are full\n'],
   places: [['metrics', 'http://127.0.0.1:9464/metrics']],

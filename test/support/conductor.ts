@@ -41,6 +41,7 @@ export async function openConductor(
     ttlMs,
     staleMs: 5_000,
     flowing: async () => new Set(),
+    left: () => {},
     trace: 'f'.repeat(32),
     ...more,
   })

@@ -92,7 +92,7 @@ export interface FusionState {
   sourceQuality: string
   /** Nothing comes although it should. */
   stale: boolean
-  /** Trace, venue time and receive time of the newest folded entry. */
+  /** Trace, venue time and receive time of the entry that was folded last. */
   trace: string
   venueTime: string
   receivedTime: string
@@ -191,10 +191,38 @@ export function step(
   state.positions[channel] = { id: event.id, epoch: event.epoch, seq }
   if (pending.from[channel] === 0) pending.from[channel] = seq
   pending.events++
+  newest(state, event)
+  return 'folded'
+}
+
+/**
+ * Folds the newest entry of `QUOTE`, of which nothing but the newest counts, as if all before it had been folded: within an
+ * epoch `seq` is dense, so how many they were is known without reading them.
+ *
+ * - `unreadable`: it is of another epoch, or nothing was folded before: those before it are to be read.
+ */
+export function leap(state: FusionState, event: SourceEvent): 'folded' | 'repeated' | 'unreadable' {
+  const { channel, seq, epoch } = event
+  const { pending } = state
+  const position = state.positions[channel]
+  if (position.epoch !== epoch) return 'unreadable'
+  if (seq <= position.seq) return 'repeated'
+  try {
+    foldQuote(state, event)
+  } catch {
+    return 'unreadable'
+  }
+  state.positions[channel] = { id: event.id, epoch, seq }
+  if (pending.from[channel] === 0) pending.from[channel] = position.seq + 1
+  pending.events += seq - position.seq
+  newest(state, event)
+  return 'folded'
+}
+
+function newest(state: FusionState, event: SourceEvent): void {
   state.trace = event.trace
   state.venueTime = event.venueTime
   state.receivedTime = event.receivedTime
-  return 'folded'
 }
 
 /** Leaves out an entry that is none of the contract's, so that it is not read again and again. */
