@@ -31,7 +31,7 @@ export const defaultDispatcherLimits: DispatcherLimits = {
   earlyToleranceMs: 1_000,
   heldPerLineMax: 10_000,
   bookBufferEventsMax: 2_000,
-  bookBuffersEventsMax: 200_000,
+  bookBuffersEventsMax: 40_000,
   overlapWaitMs: 500,
   eventsPerCallMax: 256,
   bytesPerCallMax: 512 * 1_024,
