@@ -98,6 +98,8 @@ export class Line {
   readonly #pending = new Map<number, Pending>()
   readonly #toSubscribe = new Set<Carrier>()
   readonly #toUnsubscribe = new Set<string>()
+  /** Topics whose UNSUBSCRIBE waits or is not answered. */
+  readonly #leaving = new Set<string>()
   readonly #unsubscribeTries = new Map<string, number>()
   #socket: WebSocket | null = null
   #nextId = 1
@@ -183,14 +185,19 @@ export class Line {
     this.#forget(carrier)
     if (this.#toSubscribe.delete(carrier) && carrier.retryAtMs === 0 && !this.#toUnsubscribe.has(carrier.name)) {
       this.#parts.owner.topicsUnsubscribed(this, [carrier.name])
-    } else this.#toUnsubscribe.add(carrier.name)
+    } else this.#unsubscribe(carrier.name)
   }
 
   /** Unsubscribes and subscribes again, for a topic that is acknowledged and silent. */
   resubscribe(carrier: Carrier): void {
     if (this.carriers.get(carrier.name) !== carrier) return
-    this.#toUnsubscribe.add(carrier.name)
+    this.#unsubscribe(carrier.name)
     this.#requeue(carrier)
+  }
+
+  #unsubscribe(name: string): void {
+    this.#toUnsubscribe.add(name)
+    this.#leaving.add(name)
   }
 
   /** Sends what is due as far as the message bound allows; the rest goes out at later sweeps. */
@@ -320,7 +327,11 @@ export class Line {
       case 'event': {
         const carrier = this.carriers.get(frame.event.topic)
         if (carrier === undefined) counts.strayEvents += 1
-        else {
+        else if (carrier.phase !== 'acked' && this.#leaving.has(carrier.name)) {
+          // The rest of the subscription before: the hole between the two comes behind it, and begins where it was told.
+          counts.strayEvents += 1
+          return
+        } else {
           if (carrier.lastSeenMs === 0) owner.topicFlowed(carrier)
           const { kind } = frame.event
           if (kind === 'ticker' || kind === 'kline') carrier.note(frame.event)
@@ -385,6 +396,7 @@ export class Line {
       const tries = (this.#unsubscribeTries.get(name) ?? 0) + 1
       if (error === null || tries >= UNSUBSCRIBE_TRIES_MAX || this.carriers.has(name)) {
         this.#unsubscribeTries.delete(name)
+        this.#leaving.delete(name)
         return true
       }
       this.#unsubscribeTries.set(name, tries)

@@ -48,6 +48,23 @@ describe('connections', () => {
     expect([...(venue.clients[0]?.topics ?? [])]).to.have.members(['aaa@trade', 'bbb@trade'])
   })
 
+  it('leaves out what was on its way from a subscription that ended when its topic is wanted again', async () => {
+    const { connections, sink, acked } = start()
+    connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
+    await until(() => acked.length === 2)
+    venue.feed('aaa@quote')
+    await until(() => sink.count('aaa@quote') === 1)
+    connections.setTopics(new Set(['bbb@quote']))
+    connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
+    // Behind this one the venue ends the subscription and begins another: whoever takes it for the first of the new one
+    // takes the hole between the two for none.
+    venue.feed('aaa@quote')
+    await until(() => acked.length === 3)
+    venue.feed('aaa@quote')
+    await until(() => (sink.numbers.get('aaa@quote')?.at(-1) ?? 0) === 3)
+    expect(sink.numbers.get('aaa@quote')).to.deep.equal([1, 3])
+  })
+
   it('closes a connection that has nothing left to carry', async () => {
     const { connections, acked, stopped } = start()
     connections.setTopics(new Set(['aaa@trade']))
