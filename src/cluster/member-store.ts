@@ -16,7 +16,10 @@ export interface MemberFacts {
   readonly flows: ReadonlySet<number>
   /** Since when all it owns flows, us; null while something does not. */
   readonly flowsSinceUs: number | null
-  /** Longest time from the arrival of a frame to the reply of the append script since the beat before, ms; null: none. */
+  /**
+   * How far it is behind, ms; null: nothing was there to do. The longest way of an event through it since the beat before (from
+   * the arrival of a frame to the reply of the script), or how late it came to make this beat, whichever is more.
+   */
   readonly lagMs: number | null
 }
 

@@ -10,6 +10,8 @@ export interface MemberView {
   readonly members: readonly Member[]
   /** Who was alive at the view before and is not any more, without having left. */
   readonly vanished: readonly Member[]
+  /** When the list was asked for, this process's monotonic clock: ages are counted from no earlier than this. */
+  readonly askedMs: number
 }
 
 export interface MembershipIncident {
@@ -37,8 +39,8 @@ export interface MembershipOptions {
   readonly clock: Clock
   readonly heartbeatMs: number
   readonly expiryMs: number
-  /** Asked before every beat. */
-  facts(): MemberFacts
+  /** Asked before every beat; `lateMs`: how much later than it was due this process came to make it. */
+  facts(lateMs: number): MemberFacts
   /** Something is being handed over: beats come faster. */
   hurries(): boolean
   seen(view: MemberView): void
@@ -68,6 +70,7 @@ export class Membership {
   #standing: BeatAnswer['standing'] | '' = ''
   #countsFromMs = 0
   #beatenMs: number
+  #dueMs: number
   #lost = false
   #underway: Promise<void> | null = null
   #cancelNext: () => void = () => {}
@@ -76,6 +79,7 @@ export class Membership {
   constructor(options: MembershipOptions) {
     this.#options = options
     this.#beatenMs = options.clock.monotonicMs()
+    this.#dueMs = this.#beatenMs
   }
 
   /** Since when no beat was answered, ms; 0 while they are answered in time. */
@@ -113,8 +117,9 @@ export class Membership {
   }
 
   #next(): Beat {
-    const { id, incarnation, expiryMs } = this.#options
-    return { id, incarnation, startedUs: this.#startedUs, state: this.#state, facts: this.#options.facts(), expiryMs }
+    const { id, incarnation, expiryMs, clock } = this.#options
+    const facts = this.#options.facts(Math.max(0, clock.monotonicMs() - this.#dueMs))
+    return { id, incarnation, startedUs: this.#startedUs, state: this.#state, facts, expiryMs }
   }
 
   #beat(): Promise<void> {
@@ -132,17 +137,19 @@ export class Membership {
     try {
       const answer = await store.beat(role, this.#next())
       if (this.#closed) return
-      this.#answered(answer, clock.monotonicMs())
+      this.#answered(answer, begunMs, clock.monotonicMs())
       delayMs = Math.min(hurries() ? heartbeatMs / HURRY_FACTOR : heartbeatMs, this.#nextExpiryMs())
     } catch (error) {
       this.#failed(error)
     }
     if (this.#closed) return
-    const spentMs = clock.monotonicMs() - begunMs
-    this.#cancelNext = clock.after(Math.max(DELAY_MS_MIN, delayMs - spentMs), () => void this.#beat())
+    const nowMs = clock.monotonicMs()
+    const waitMs = Math.max(DELAY_MS_MIN, delayMs - (nowMs - begunMs))
+    this.#dueMs = nowMs + waitMs
+    this.#cancelNext = clock.after(waitMs, () => void this.#beat())
   }
 
-  #answered(answer: BeatAnswer, nowMs: number): void {
+  #answered(answer: BeatAnswer, askedMs: number, nowMs: number): void {
     const { id, incarnation, expiryMs, seen, tell } = this.#options
     if (this.#lost) {
       const message = `beats are answered again after ${Math.round(nowMs - this.#beatenMs)} ms`
@@ -163,7 +170,7 @@ export class Membership {
     this.#members = alive
     this.#tellStanding(answer.standing)
     this.#tellChanges(alive, others, missing, listed)
-    seen({ standing: answer.standing, members: alive, vanished })
+    seen({ standing: answer.standing, members: alive, vanished, askedMs })
   }
 
   #failed(error: unknown): void {

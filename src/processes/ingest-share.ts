@@ -10,8 +10,15 @@ const ROLE = 'ingest'
 /** Of the time a process has to leave, the part after which a stream without data counts as quiet at its successor. */
 const LEAVING_QUIET_SHARE = 1 / 3
 const LOOK_MS = 20
-/** By then what was received before is appended, us. */
-const OVERLAP_US = 500_000
+/** By then what reached a process is appended, ms; how far it says to be behind comes on top. */
+const OVERLAP_MS = 500
+/**
+ * Shorter delays of a beat are the machine's ordinary unrest. A process that was held up for longer may have frames in its
+ * sockets that nobody has read.
+ */
+const LATE_MS_MIN = 20
+/** What was given is let go this long after: frames from before the new owner's subscription may be in the sockets yet. */
+const LINGER_MS = 100
 
 export interface ShareIncident extends Omit<MembershipIncident, 'kind' | 'member'> {
   readonly kind: MembershipIncident['kind'] | 'handover-slow' | 'drain-unfinished' | 'stood-still'
@@ -56,6 +63,8 @@ export class IngestShare {
   #takenMs = 0
   #covered: ReadonlySet<number> = new Set()
   #shared: ReadonlySet<number> = new Set()
+  /** What flows at its new owner, since when that is known, monotonic. */
+  readonly #givenSinceMs = new Map<number, number>()
   /** When the venue acknowledged the topics that are known to overlap with another process's, us. */
   readonly #overlapsSinceUs = new Map<string, number>()
   #view: MemberView | null = null
@@ -74,7 +83,7 @@ export class IngestShare {
       clock,
       heartbeatMs: cluster.heartbeatMs,
       expiryMs: cluster.expiryMs,
-      facts: () => this.#facts(),
+      facts: (lateMs) => this.#facts(lateMs),
       hurries: () => this.#hurries(),
       seen: (view) => this.#seen(view),
       tell: ({ member: _, ...incident }) => parts.tell(incident),
@@ -151,7 +160,7 @@ export class IngestShare {
     return found
   }
 
-  #facts(): MemberFacts {
+  #facts(lateMs: number): MemberFacts {
     const { clock, cluster, tell } = this.#parts
     const nowMs = clock.monotonicMs()
     if (nowMs - this.#factsMs > cluster.expiryMs) {
@@ -169,18 +178,19 @@ export class IngestShare {
       const moment = { nowUs: clock.nowUs(), nowMs, quietMs }
       this.#flow.look(this.#parts.status(), (topic) => topics.get(topic), moment)
     }
+    const lagMs = this.#parts.lagMs()
     return {
       version: this.#parts.version,
       owns: this.#held,
       flows: this.#flow.flows,
       flowsSinceUs: this.#flow.allSinceUs,
-      lagMs: this.#parts.lagMs(),
+      lagMs: lateMs < LATE_MS_MIN ? lagMs : Math.round(Math.max(lateMs, lagMs ?? 0)),
     }
   }
 
   #hurries(): boolean {
     const { clock, cluster } = this.#parts
-    if (this.#lent.size > 0 || this.#hasLeaving()) return true
+    if (this.#lent.size > 0 || this.#givenSinceMs.size > 0 || this.#hasLeaving()) return true
     const isTaking = clock.monotonicMs() - this.#takenMs <= cluster.handoverMs
     return isTaking && this.#flow.flows.size < this.#held.size
   }
@@ -202,12 +212,29 @@ export class IngestShare {
     this.#covered = plan.covered
     this.#shared = plan.shared
     this.#watchLent(plan.lent, clock.monotonicMs())
-    if (!isSame(plan.wanted, this.#held)) this.#take(plan.wanted)
+    const wanted = this.#withLingering(plan.wanted)
+    if (!isSame(wanted, this.#held)) this.#take(wanted)
     this.#findOverlaps(view)
     this.#findUncovered(view)
     metrics.clusterMembers.set({ role: ROLE }, view.members.length)
     metrics.partitionsHeld.set({ role: ROLE }, this.#held.size)
     metrics.partitionsFlowing.set({ role: ROLE }, this.#flow.flows.size)
+  }
+
+  /** Adds what has been given and is not to be let go yet. */
+  #withLingering(wanted: ReadonlySet<number>): ReadonlySet<number> {
+    const nowMs = this.#parts.clock.monotonicMs()
+    for (const partition of this.#givenSinceMs.keys()) {
+      if (wanted.has(partition) || !this.#held.has(partition)) this.#givenSinceMs.delete(partition)
+    }
+    const lingering: number[] = []
+    for (const partition of this.#held) {
+      if (wanted.has(partition)) continue
+      const sinceMs = this.#givenSinceMs.get(partition)
+      if (sinceMs === undefined) this.#givenSinceMs.set(partition, nowMs)
+      if (sinceMs === undefined || nowMs - sinceMs < LINGER_MS) lingering.push(partition)
+    }
+    return lingering.length === 0 ? wanted : new Set([...wanted, ...lingering])
   }
 
   #take(wanted: ReadonlySet<number>): void {
@@ -254,17 +281,18 @@ export class IngestShare {
 
   /**
    * Two lines overlap for certain when the other one told, a while after ours was acknowledged, that it flows: what came
-   * before is in the stream by then, and what came after we have too.
+   * before is in the stream by then, and what came after we have too. How far the other one is behind, and how long the
+   * answer took to reach us, is reckoned in.
    */
   #findOverlaps(view: MemberView): void {
     const { clock, incarnation } = this.#parts
-    const nowUs = clock.nowUs()
+    const askedUs = clock.nowUs() - (clock.monotonicMs() - view.askedMs) * 1_000
     const toldUs = new Map<number, number>()
     for (const { incarnation: other, facts, ageMs } of view.members) {
       if (other === incarnation) continue
+      const reachedUs = askedUs - (ageMs + (facts.lagMs ?? 0)) * 1_000
       for (const partition of facts.flows) {
-        if (!this.#held.has(partition)) continue
-        toldUs.set(partition, Math.max(toldUs.get(partition) ?? 0, nowUs - ageMs * 1_000))
+        if (this.#held.has(partition)) toldUs.set(partition, Math.max(toldUs.get(partition) ?? 0, reachedUs))
       }
     }
     if (toldUs.size === 0) return
@@ -273,7 +301,7 @@ export class IngestShare {
     for (const { topic, ackedAtUs } of this.#parts.status()) {
       const partition = topics.get(topic) ?? -1
       if (ackedAtUs === null || this.#overlapsSinceUs.get(topic) === ackedAtUs) continue
-      if ((toldUs.get(partition) ?? 0) < ackedAtUs + OVERLAP_US) continue
+      if ((toldUs.get(partition) ?? 0) < ackedAtUs + OVERLAP_MS * 1_000) continue
       this.#overlapsSinceUs.set(topic, ackedAtUs)
       overlapped.push(topic)
     }
