@@ -88,6 +88,11 @@ export class Keys {
     return `${this.prefix}:{ops}:events`
   }
 
+  /** Private: what a venue allows to one address, `egress`, and what was spent of it. */
+  limit(venue: string, egress: string): string {
+    return `${this.prefix}:{limit:${venue}:${egress}}`
+  }
+
   /** The field of a stream in the catalog, also its name in a bell entry: `MARKET:INSTRUMENT:CHANNEL`. */
   static catalogField(name: StreamName): string {
     return `${name.market}:${name.instrument}:${name.channel}`

@@ -2,8 +2,8 @@ import type { Clock } from '../lib/clock.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import { VenueRateLimitError } from './errors.ts'
 
-/** What goes first when requests wait: mending what flows, then what was missed, then what is asked on a schedule. */
-export const RequestPriority = { Resync: 0, Backfill: 1, Poll: 2 } as const
+/** What goes first when requests wait: orders and what became of them, mending what flows, what was missed, what is asked on a schedule. */
+export const RequestPriority = { Order: 0, Reconcile: 1, Resync: 2, Backfill: 3, Poll: 4 } as const
 export type RequestPriority = (typeof RequestPriority)[keyof typeof RequestPriority]
 
 /** A request that may be sent. Whoever holds it reports exactly once, also when no answer came. */
@@ -51,6 +51,12 @@ export interface LocalRequestBudgetOptions {
   readonly processes?: () => number
 }
 
+/** How long everybody is silent after a 429 or 418, milliseconds. */
+export function banMsOf(status: 429 | 418, retryAfterMs: number | null): number {
+  const askedMs = retryAfterMs ?? (status === 418 ? BAN_MS_DEFAULT : MINUTE_MS)
+  return Math.min(Math.max(askedMs, RETRY_AFTER_MS_MIN), RETRY_AFTER_MS_MAX)
+}
+
 interface Waiting {
   readonly weight: number
   readonly resolve: (permit: Permit) => void
@@ -95,7 +101,7 @@ export class LocalRequestBudget implements RequestBudget {
   #quietUntilMs = Number.NEGATIVE_INFINITY
   #answeredMs = Number.NEGATIVE_INFINITY
   #cancelTimer: (() => void) | null = null
-  readonly #waiting: [Waiting[], Waiting[], Waiting[]] = [[], [], []]
+  readonly #waiting: readonly Waiting[][] = Object.values(RequestPriority).map(() => [])
 
   constructor(options: LocalRequestBudgetOptions) {
     this.#options = options
@@ -120,7 +126,7 @@ export class LocalRequestBudget implements RequestBudget {
     }
     metrics.venueRequestWaits.inc({ market: this.#options.market })
     return new Promise((resolve, reject) => {
-      this.#waiting[priority].push({ weight, resolve, reject })
+      this.#waiting[priority]?.push({ weight, resolve, reject })
       this.#pump()
     })
   }
@@ -221,8 +227,7 @@ export class LocalRequestBudget implements RequestBudget {
   }
 
   #fallSilent(status: 429 | 418, retryAfterMs: number | null): void {
-    const askedMs = retryAfterMs ?? (status === 418 ? BAN_MS_DEFAULT : this.#untilNextMinuteMs())
-    const quietMs = Math.min(Math.max(askedMs, RETRY_AFTER_MS_MIN), RETRY_AFTER_MS_MAX)
+    const quietMs = banMsOf(status, retryAfterMs ?? (status === 429 ? this.#untilNextMinuteMs() : null))
     this.#quietUntilMs = Math.max(this.#quietUntilMs, this.#options.clock.monotonicMs() + quietMs)
     metrics.venueBans.inc({ market: this.#options.market, status })
     this.#refuseWaiting(`the venue answered ${status}`, this.#quietForMs())
@@ -247,7 +252,9 @@ export class LocalRequestBudget implements RequestBudget {
   }
 
   #waitingCount(): number {
-    return this.#waiting[0].length + this.#waiting[1].length + this.#waiting[2].length
+    let count = 0
+    for (const queue of this.#waiting) count += queue.length
+    return count
   }
 
   #venueMs(): number {

@@ -14,6 +14,7 @@ const CONTRACTS = [
   'venues/venue.ts',
   'venues/errors.ts',
   'venues/budget.ts',
+  'venues/limit-store.ts',
   'simulator/source.ts',
   'dispatcher/dead-letters.ts',
   'conductor/snapshot-store.ts',

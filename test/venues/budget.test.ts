@@ -66,7 +66,7 @@ describe('LocalRequestBudget', () => {
     const { budget, clock } = await known()
     await budget.acquire(800, Resync)
     const order: string[] = []
-    const ask = (name: string, weight: number, priority: 0 | 1 | 2) => {
+    const ask = (name: string, weight: number, priority: RequestPriority) => {
       budget.acquire(weight, priority).then(() => order.push(name))
     }
     ask('poll', 1, Poll)
