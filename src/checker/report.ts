@@ -47,6 +47,8 @@ export const Note = {
   GapsIdle: 'gapsIdle',
   /** Missing events inside told gaps. */
   Told: 'told',
+  /** Ledger deltas of a book for which a merged one stands. */
+  Merged: 'merged',
   /** Updates that a fault took from every client and that the venue tells only once. */
   Struck: 'struck',
   /** Ledger events before the first and after the last entry of the stream. */

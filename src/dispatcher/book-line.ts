@@ -112,6 +112,14 @@ export class BookLine implements Line {
     this.#resume = null
   }
 
+  get mergeable(): number {
+    return this.#pending.unmerged
+  }
+
+  merge(): void {
+    this.counts.merged += this.#pending.merge(this.#shared.queue)
+  }
+
   ready(nowMs: number): boolean {
     if (this.#overlap.holds(nowMs)) return false
     if (this.#pending.length > 0) return true
@@ -133,6 +141,7 @@ export class BookLine implements Line {
 
   take(room: CallRoom, nowMs: number): ChannelBatch | null {
     if (this.#overlap.holds(nowMs)) return null
+    if (this.#shared.pressure.overloaded && this.mergeable > 1) this.merge()
     const offers: LineOffer[] = []
     if (this.#state === 'unjoined') this.#takeUnjoined(offers, room, nowMs)
     else this.#takeFlowing(offers, room, nowMs)

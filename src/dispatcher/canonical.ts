@@ -66,7 +66,7 @@ function klineData(event: VenueKline): string {
   )
 }
 
-function levelsData(levels: readonly Level[]): string {
+export function levelsData(levels: readonly Level[]): string {
   let text = '['
   for (let index = 0; index < levels.length; index++) {
     const level = levels[index] as Level
@@ -172,6 +172,7 @@ export function offerOf(event: VenueEvent, data: string, trace: string): LineOff
     order: 0,
     heldSinceMs: 0,
     known: 'new',
+    merged: 0,
   }
 }
 
@@ -195,5 +196,6 @@ export function giveUpOffer(from: number, to: number, how: string, receivedTimeU
     order: 0,
     heldSinceMs: 0,
     known: 'new',
+    merged: 0,
   }
 }

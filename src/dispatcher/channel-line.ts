@@ -110,6 +110,14 @@ export class ChannelLine implements Line {
     if (!this.#contiguous) this.#resumeParts.set(part, '')
   }
 
+  get mergeable(): number {
+    return this.#contiguous ? 0 : this.#pending.unmerged
+  }
+
+  merge(): void {
+    this.counts.merged += this.#pending.merge(this.#shared.queue)
+  }
+
   ready(nowMs: number): boolean {
     if (this.#overlap.holds(nowMs)) return false
     return this.#pending.length > 0 || this.#releasable(nowMs)
@@ -123,6 +131,7 @@ export class ChannelLine implements Line {
 
   take(room: CallRoom, nowMs: number): ChannelBatch | null {
     if (this.#overlap.holds(nowMs)) return null
+    if (this.#shared.pressure.overloaded && this.mergeable > 1) this.merge()
     const offers: LineOffer[] = []
     let have = this.#have
     let resume = this.#resume

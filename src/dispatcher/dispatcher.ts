@@ -87,6 +87,7 @@ export class Dispatcher implements VenueSink {
       limits: this.#limits,
       queue: this.#queue,
       clock,
+      relieve: (hasRoom) => this.#relieve(hasRoom),
       tell: (kind, message) => this.#tell({ kind, message }),
     })
     const settled = () => this.#settled()
@@ -145,6 +146,7 @@ export class Dispatcher implements VenueSink {
       bookBuffers: this.#bookBuffers,
       watch: this.#watch(),
       ring: this.#ring,
+      pressure: this.#saturation,
       covered: options.covered ?? (() => false),
     }
     this.#table = options.table
@@ -354,6 +356,15 @@ export class Dispatcher implements VenueSink {
       if (this.#laneOf(line.key.instrument) !== lane) continue
       line.offerAgain()
       lane.markReady(line)
+    }
+  }
+
+  /** The longest first, so that few lines are touched. */
+  #relieve(hasRoom: () => boolean): void {
+    const lines = [...this.#lines.values()].filter(({ mergeable }) => mergeable > 1)
+    for (const line of lines.sort((one, other) => other.mergeable - one.mergeable)) {
+      line.merge()
+      if (hasRoom()) return
     }
   }
 

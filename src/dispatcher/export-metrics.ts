@@ -29,6 +29,10 @@ const {
   events,
   eventsReceived,
   eventsLeftOut,
+  eventsMerged,
+  eventsRestored,
+  ringEvents,
+  ringBytes,
   offersRefused,
   publishFailures,
   queueEvents,
@@ -47,6 +51,10 @@ const carried = {
   events,
   eventsReceived,
   eventsLeftOut,
+  eventsMerged,
+  eventsRestored,
+  ringEvents,
+  ringBytes,
   offersRefused,
   publishFailures,
   queueEvents,
@@ -74,6 +82,10 @@ function carryOne(market: Market, stats: DispatcherStats): void {
     eventsLeftOut.inc({ market, reason }, count)
   }
   eventsReceived.inc({ market }, stats.received)
+  for (const [channel, count] of Object.entries(stats.merged)) eventsMerged.inc({ market, channel }, count)
+  eventsRestored.inc({ market }, stats.restored)
+  ringEvents.set({ market }, stats.ringEvents)
+  ringBytes.set({ market }, stats.ringBytes)
   publishFailures.inc({ market }, stats.publishFailures)
   queueEvents.set({ market }, stats.queueEvents)
   queueBytes.set({ market }, stats.queueBytes)

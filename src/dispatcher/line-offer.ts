@@ -1,5 +1,6 @@
 import type { Offer } from '../bus/publish.ts'
 import type { GapCause } from '../domain/event.ts'
+import { mergeOffers } from './merge.ts'
 
 /**
  * An offer while the dispatcher holds it: what travels, and beside it the numbers that the repair needs, so that text is
@@ -19,6 +20,8 @@ export interface LineOffer extends Offer {
   heldSinceMs: number
   /** What is known of it: nothing yet, that the answer to it got lost, or that it was in the stream of some Redis. */
   known: 'new' | 'unsure' | 'acknowledged'
+  /** How many others it stands for. */
+  readonly merged: number
 }
 
 /** What the fixed fields of an offer weigh beside its payload, so that bytes can be bounded without being measured. */
@@ -56,7 +59,14 @@ export class OfferGauge {
 export class OfferQueue {
   #items: LineOffer[] = []
   #head = 0
+  /** So many at the front are as few as `mergeOffers` could make of them. */
+  #merged = 0
   bytes = 0
+
+  /** How many came since they were merged. */
+  get unmerged(): number {
+    return this.length - this.#merged
+  }
 
   get length(): number {
     return this.#items.length - this.#head
@@ -75,6 +85,7 @@ export class OfferQueue {
     const offer = this.#items[this.#head]
     if (offer === undefined) return undefined
     this.#head++
+    if (this.#merged > 0) this.#merged--
     this.bytes -= bytesOf(offer)
     // The taken front is cut off when it is the greater part, so every element is moved at most once on average.
     if (this.#head > 64 && this.#head * 2 > this.#items.length) {
@@ -92,13 +103,31 @@ export class OfferQueue {
     if (offers.length === 0) return
     this.#items = [...offers, ...this.#items.slice(this.#head)]
     this.#head = 0
+    this.#merged = 0
     for (const offer of offers) this.bytes += bytesOf(offer)
+  }
+
+  /** Makes of all there is as few as say the same; answers how many went. `gauge` counts what is in here. */
+  merge(gauge: OfferGauge): number {
+    const before = this.length
+    const items = mergeOffers(this.#head === 0 ? this.#items : this.#items.slice(this.#head))
+    this.#merged = items.length
+    if (items.length === before) return 0
+    gauge.events += items.length - before
+    gauge.bytes -= this.bytes
+    this.#items = items
+    this.#head = 0
+    this.bytes = 0
+    for (const offer of items) this.bytes += bytesOf(offer)
+    gauge.bytes += this.bytes
+    return before - items.length
   }
 
   takeAll(): LineOffer[] {
     const all = this.#items.slice(this.#head)
     this.#items = []
     this.#head = 0
+    this.#merged = 0
     this.bytes = 0
     return all
   }

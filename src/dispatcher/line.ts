@@ -54,6 +54,8 @@ export interface LineCounts {
   duplicates: number
   refused: number
   refusedByReason: Partial<Record<RefusalReason, number>>
+  /** Events for which another one stands, because the bus could not keep up. */
+  merged: number
   /** Deltas that a snapshot stood for, so they never entered. */
   stale: number
   /** Offered again to a Redis that lacked them, and appended. */
@@ -70,6 +72,7 @@ export function newLineCounts(): LineCounts {
     duplicates: 0,
     refused: 0,
     refusedByReason: {},
+    merged: 0,
     stale: 0,
     restored: 0,
     bufferRestarts: 0,
@@ -93,6 +96,11 @@ export interface LineWatch {
   joined(key: LineKey): void
 }
 
+/** Whether the bus takes less than the venue gives, so that lines merge before they offer. */
+export interface Pressure {
+  readonly overloaded: boolean
+}
+
 /** What lines share: the queues' bounds and the loop that watches them. */
 export interface LineShared {
   readonly limits: LineLimits
@@ -100,6 +108,7 @@ export interface LineShared {
   readonly bookBuffers: OfferGauge
   readonly watch: LineWatch
   readonly ring: Ring
+  readonly pressure: Pressure
   /** Whether another process's line feeds this instrument's streams too. */
   covered(instrument: Instrument): boolean
 }
@@ -127,6 +136,10 @@ export interface Line {
    * is a duplicate now was most likely appended by the first try, with all that came of it.
    */
   settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void
+  /** How many of those that wait were not yet looked at by `merge`; 0 where the channel's events never merge. */
+  readonly mergeable: number
+  /** Makes of those that wait as few as say the same (`mergeOffers`). */
+  merge(): void
   /** Another Redis process answers: offers what that one may lack, before everything newer. */
   offerAgain(): void
   /** Nobody wants it: what waits is let go, and nothing is taken. */

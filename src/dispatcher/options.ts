@@ -58,6 +58,8 @@ export interface DispatcherIncident {
     | 'snapshot-failed'
     | 'backfill-failed'
     | 'refused'
+    | 'overloaded'
+    | 'relieved'
     | 'saturated'
     | 'drained'
     | 'sink-changed'

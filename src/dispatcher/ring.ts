@@ -160,6 +160,7 @@ export class LineRing {
       order: 0,
       heldSinceMs: 0,
       known: 'new',
+      merged: 0,
     }
   }
 

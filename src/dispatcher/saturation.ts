@@ -19,17 +19,24 @@ export interface SaturationOptions {
   readonly limits: SaturationLimits
   readonly queue: OfferGauge
   readonly clock: Clock
-  readonly tell: (kind: 'saturated' | 'drained', message: string) => void
+  /** Makes room until `hasRoom` or there is nothing more to merge. */
+  readonly relieve: (hasRoom: () => boolean) => void
+  readonly tell: (kind: 'overloaded' | 'relieved' | 'saturated' | 'drained', message: string) => void
 }
 
+/** Merging goes on until the queues are filled to this part of their bounds; else it would be called for every event. */
+const RELIEVED_SHARE = 7 / 8
+
 /**
- * Whether the sink wants no more for now. Full is an incident: something takes less than the venue gives, and the bound
- * holds for as long as that lasts. A rest is everyday work and short: a few calls are behind. If it was in vain, because the
+ * Whether the sink wants no more for now. At the bound of the queues two things follow one another, both incidents: something
+ * takes less than the venue gives. Overloaded: what waits is merged, where events can stand for others, until the queues
+ * are half empty. Full: what is left cannot be merged, trades above all, so nothing more is read until then. A rest is everyday work and short: a few calls are behind. If it was in vain, because the
  * bus is away or events are held behind a hole, reading goes on, and the next one comes after as many events again.
  */
 export class Saturation {
   readonly #options: SaturationOptions
   #full = false
+  #overloaded = false
   #cancelRest: (() => void) | null = null
   /** Where the next rest begins: beyond the bound by what waits for something else than time. */
   #restAt: number
@@ -42,6 +49,10 @@ export class Saturation {
 
   get full(): boolean {
     return this.#full
+  }
+
+  get overloaded(): boolean {
+    return this.#overloaded
   }
 
   get saturated(): boolean {
@@ -58,8 +69,7 @@ export class Saturation {
     const { limits, queue, clock } = this.#options
     const { events, bytes } = queue
     if (events >= limits.queueEventsMax || bytes >= limits.queueBytesMax) {
-      this.#full = true
-      this.#options.tell('saturated', `the queues are full: ${events} events, ${bytes} bytes`)
+      this.#overload()
     } else if (events >= this.#restAt) {
       this.#cancelRest = clock.after(limits.restMsMax, () => {
         this.#cancelRest = null
@@ -73,8 +83,11 @@ export class Saturation {
   shrunk(): void {
     const { limits, queue } = this.#options
     const { events, bytes } = queue
-    if (this.#full) {
-      if (events > limits.queueEventsMax / 2 || bytes > limits.queueBytesMax / 2) return
+    if (this.#overloaded) {
+      if (!this.#isBelow(1 / 2)) return
+      this.#overloaded = false
+      this.#options.tell('relieved', `the bus keeps up again: ${events} events, ${bytes} bytes wait`)
+      if (!this.#full) return
       this.#full = false
       this.#options.tell('drained', `the queues have room again: ${events} events, ${bytes} bytes`)
       this.#drained()
@@ -85,6 +98,23 @@ export class Saturation {
     if (!isOver) return
     this.close()
     this.#drained()
+  }
+
+  #overload(): void {
+    const { queue, relieve, tell } = this.#options
+    if (!this.#overloaded) {
+      this.#overloaded = true
+      tell('overloaded', `the bus does not keep up: ${queue.events} events, ${queue.bytes} bytes wait and are merged`)
+    }
+    relieve(() => this.#isBelow(RELIEVED_SHARE))
+    if (this.#full || this.#isBelow(RELIEVED_SHARE)) return
+    this.#full = true
+    tell('saturated', `the queues are full: ${queue.events} events, ${queue.bytes} bytes; nothing is read`)
+  }
+
+  #isBelow(share: number): boolean {
+    const { limits, queue } = this.#options
+    return queue.events <= limits.queueEventsMax * share && queue.bytes <= limits.queueBytesMax * share
   }
 
   close(): void {

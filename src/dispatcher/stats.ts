@@ -25,6 +25,8 @@ export interface DispatcherStats {
   readonly ignored: number
   /** Deltas that a snapshot stood for. */
   readonly stale: number
+  /** Events for which another one stands, by channel; only where the bus could not keep up. */
+  readonly merged: Readonly<Partial<Record<Channel, number>>>
   readonly queueEvents: number
   readonly queueBytes: number
   readonly bookBufferEvents: number
@@ -54,9 +56,11 @@ const typesOfChannel: Readonly<Record<Channel, readonly [event: CanonicalType, g
 export function sumLines(lines: Iterable<Line>) {
   const events: Record<string, Record<string, Record<string, number>>> = {}
   const refusedByReason: Partial<Record<RefusalReason, number>> = {}
+  const merged: Partial<Record<Channel, number>> = {}
   const sum = {
     events,
     refusedByReason,
+    merged,
     appended: 0,
     gaps: 0,
     duplicates: 0,
@@ -73,6 +77,7 @@ export function sumLines(lines: Iterable<Line>) {
     sum.stale += counts.stale
     sum.bookBufferRestarts += counts.bufferRestarts
     sum.restored += counts.restored
+    if (counts.merged > 0) merged[key.channel] = (merged[key.channel] ?? 0) + counts.merged
     for (const [reason, count] of Object.entries(counts.refusedByReason) as [RefusalReason, number][]) {
       refusedByReason[reason] = (refusedByReason[reason] ?? 0) + count
     }

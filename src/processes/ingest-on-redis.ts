@@ -1,5 +1,6 @@
 import type { ChannelBatch, PublishResult } from '../bus/publish.ts'
 import type { Config } from '../config/schema.ts'
+import type { DispatcherIncident } from '../dispatcher/dispatcher.ts'
 import { Channel } from '../domain/event.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { RedisConnection } from '../redis/connection.ts'
@@ -69,8 +70,8 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
     incident: (incident) => {
       const { kind, message, error, ...facts } = incident
       const fields = error === undefined ? facts : { ...facts, error }
-      logger[kind === 'drained' ? 'info' : 'warn'](kind, message, fields)
-      const severity = kind === 'drained' ? 'info' : kind === 'refused' ? 'error' : 'warning'
+      logger[isGoodNews(kind) ? 'info' : 'warn'](kind, message, fields)
+      const severity = isGoodNews(kind) ? 'info' : kind === 'refused' ? 'error' : 'warning'
       tellOps({ severity, ...incident })
     },
     members: new RedisMembers(parts.beatConnection, keys),
@@ -82,6 +83,10 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
     },
     signal: parts.signal,
   })
+}
+
+function isGoodNews(kind: DispatcherIncident['kind']): boolean {
+  return kind === 'drained' || kind === 'relieved'
 }
 
 /** When the copy that entered the stream had arrived, us; null where it is not among the newest. */

@@ -36,6 +36,30 @@ export const metrics = {
     labelNames: ['market', 'reason'] as const,
     registers,
   }),
+  eventsMerged: new Counter({
+    name: 'meltica_events_merged_total',
+    help: 'Events for which a newer one stands (its `merged`), because the data bus could not keep up',
+    labelNames: ['market', 'channel'] as const,
+    registers,
+  }),
+  ringEvents: new Gauge({
+    name: 'meltica_ring_events',
+    help: 'Acknowledged events kept to be offered again to a Redis that comes back without them',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  ringBytes: new Gauge({
+    name: 'meltica_ring_bytes',
+    help: 'The same in bytes, about',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  eventsRestored: new Counter({
+    name: 'meltica_events_restored_total',
+    help: 'Events that were in the streams of another Redis process and are appended again',
+    labelNames: ['market'] as const,
+    registers,
+  }),
   offersRefused: new Counter({
     name: 'meltica_offers_refused_total',
     help: 'Offers that the append script refused, by reason; unjoined and snapshot-too-old are offered again',

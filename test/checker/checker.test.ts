@@ -36,6 +36,49 @@ describe('the checker on a spoilt run', () => {
     })
 })
 
+describe('the checker and merged deltas', () => {
+  /** Joins two deltas in a row into one; `spoil` changes what it says. */
+  async function withOneMerged(spoil: (data: Data) => void = () => undefined) {
+    const run = correctRun(12)
+    const entries = run.of('ORDERBOOK')
+    const at = entries.findIndex(({ type, data }, index) => {
+      const after = entries[index + 1]
+      const isRow = type === 'ORDERBOOK.DELTA' && after?.type === 'ORDERBOOK.DELTA'
+      return index > 5 && isRow && Number(after.data.first) === Number(data.last) + 1
+    })
+    const [one, other] = entries.splice(at, 2).map((entry) => entry as (typeof entries)[number])
+    const side = (name: string) => {
+      const levels = [...((one?.data[name] ?? []) as Level[]), ...((other?.data[name] ?? []) as Level[])]
+      return [...new Map(levels.map((level) => [level[0], level])).values()]
+    }
+    const data: Data = { ...other?.data, first: one?.data.first, bids: side('bids'), asks: side('asks'), merged: 1 }
+    spoil(data)
+    entries.splice(at, 0, { ...(other as (typeof entries)[number]), data })
+    run.renumber('ORDERBOOK')
+    return checkStreams(run, run.ledger, { whole: true })
+  }
+
+  it('takes one for as many as it says, and the book after it counts', async () => {
+    const result = await withOneMerged()
+    expect(result.examples).to.deep.equal([])
+    expect(result.notes.merged).to.equal(1)
+  })
+
+  it('finds a level that is not what the deltas one by one would have left', async () => {
+    const { wrong } = await withOneMerged((data) => {
+      data.bids = [...(data.bids as Level[]), ['0.01', '5']]
+    })
+    expect(wrong).to.have.property('falseBook')
+  })
+
+  it('finds one that stands for fewer than are missing', async () => {
+    const { wrong } = await withOneMerged((data) => {
+      delete data.merged
+    })
+    expect(wrong).to.have.property('differs')
+  })
+})
+
 describe('the window of the checker', () => {
   it('leaves out what came before the first and after the last entry, unless the whole ledger is asked for', async () => {
     const run = correctRun(7)
@@ -134,6 +177,7 @@ describe('the checker and the faults of a ledger', () => {
   })
 })
 
+type Level = readonly [string, string]
 type Data = Record<string, unknown>
 interface Message {
   readonly stream?: string

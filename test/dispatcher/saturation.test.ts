@@ -9,7 +9,16 @@ function setUp() {
   const queue = new OfferGauge()
   const clock = new ManualClock()
   const told: string[] = []
-  const saturation = new Saturation({ limits, queue, clock, tell: (kind) => told.push(kind) })
+  let mergeable = { events: 0, bytes: 0 }
+  const relieve = (hasRoom: () => boolean) => {
+    while (!hasRoom() && (mergeable.events > 0 || mergeable.bytes > 0)) {
+      const [events, bytes] = [Math.min(1, mergeable.events), Math.min(100, mergeable.bytes)]
+      queue.events -= events
+      queue.bytes -= bytes
+      mergeable = { events: mergeable.events - events, bytes: mergeable.bytes - bytes }
+    }
+  }
+  const saturation = new Saturation({ limits, queue, clock, relieve, tell: (kind) => told.push(kind) })
   let drained = 0
   saturation.onDrained(() => drained++)
   const set = (events: number, bytes = events) => {
@@ -19,7 +28,10 @@ function setUp() {
     if (grew) saturation.grown()
     else saturation.shrunk()
   }
-  return { saturation, clock, told, set, drained: () => drained }
+  const canMerge = (events: number, bytes = 0) => {
+    mergeable = { events, bytes }
+  }
+  return { saturation, queue, clock, told, set, canMerge, drained: () => drained }
 }
 
 describe('the sink', () => {
@@ -56,11 +68,30 @@ describe('the sink', () => {
     set(20)
     clock.advance(50)
     set(100)
-    expect([saturation.full, told]).to.deep.equal([true, ['saturated']])
+    expect([saturation.full, told]).to.deep.equal([true, ['overloaded', 'saturated']])
     set(51)
     expect(saturation.full).to.equal(true)
     set(50)
-    expect([saturation.saturated, told]).to.deep.equal([false, ['saturated', 'drained']])
+    expect([saturation.saturated, told]).to.deep.equal([false, ['overloaded', 'saturated', 'relieved', 'drained']])
+  })
+
+  it('merges at its bound to seven eighths before it is full, and says when the bus keeps up again', () => {
+    const { saturation, queue, told, set, canMerge } = setUp()
+    canMerge(1_000)
+    set(100)
+    expect([queue.events, saturation.overloaded, saturation.full, told]).to.deep.equal([
+      87,
+      true,
+      false,
+      ['overloaded'],
+    ])
+    set(100)
+    expect([queue.events, saturation.full, told]).to.deep.equal([87, false, ['overloaded']])
+    canMerge(5)
+    set(100)
+    expect([queue.events, saturation.full]).to.deep.equal([95, true])
+    set(50)
+    expect([saturation.overloaded, saturation.saturated, told.at(-1)]).to.deep.equal([false, false, 'drained'])
   })
 
   it('is full at its bound of bytes, however few the events', () => {
