@@ -6,7 +6,7 @@ import type { Keys } from './keys.ts'
 import { Script } from './script.ts'
 
 const limitsScript = new Script('limits.lua')
-const releaseScript = new Script('release.lua')
+const leaseScript = new Script('lease.lua')
 
 /** The limits of one venue for one address that it sees (`egress`), on one slot. */
 export class RedisLimits implements LimitStore {
@@ -42,12 +42,11 @@ export class RedisLimits implements LimitStore {
   }
 
   async lease(name: string, owner: string, forMs: number): Promise<boolean> {
-    const reply = await this.#connection.send('set', [`${this.#purse}:${name}`, owner, 'NX', 'PX', forMs])
-    return reply === 'OK'
+    return (await leaseScript.run(this.#connection, [1, `${this.#purse}:${name}`, owner, forMs])) === 1
   }
 
   async release(name: string, owner: string): Promise<void> {
-    await releaseScript.run(this.#connection, [1, `${this.#purse}:${name}`, owner])
+    await leaseScript.run(this.#connection, [1, `${this.#purse}:${name}`, owner, 0])
   }
 
   async takeConnect(max: number, windowMs: number): Promise<number> {

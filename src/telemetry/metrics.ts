@@ -339,6 +339,12 @@ export const metrics = {
     labelNames: ['market'] as const,
     registers,
   }),
+  venueSnapshotsShared: new Counter({
+    name: 'meltica_venue_snapshots_shared_total',
+    help: 'Book snapshots not asked for because another process was asking for the same',
+    labelNames: ['market'] as const,
+    registers,
+  }),
   venueBans: new Counter({
     name: 'meltica_venue_bans_total',
     help: 'Answers 429 and 418, after which the venue is left alone for as long as it says',

@@ -10,7 +10,7 @@ export interface LimitStore {
   /** The venue's own limit, or how far its clock is ahead of the time at which this is called. */
   learn(learnt: { readonly weightPerMinute?: number; readonly venueNowMs?: number }): Promise<void>
   read(): Promise<LimitState>
-  /** True for one asker at a time, for at most `forMs`. */
+  /** True for one owner at a time, for at most `forMs`, who renews it by asking again. */
   lease(name: string, owner: string, forMs: number): Promise<boolean>
   release(name: string, owner: string): Promise<void>
   /** Takes one of the venue's connection attempts; answers the milliseconds to wait, 0 when it was taken. */

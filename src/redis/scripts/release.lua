@@ -1,3 +1,0 @@
--- Lets go of a lease, unless somebody else has it by now. KEYS: lease. ARGV: owner.
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
