@@ -11,6 +11,7 @@ import { isWrite, type Operation } from './operation.ts'
 import { PROBLEM_TYPE, PROBLEMS, Problem, problemDocument } from './problems.ts'
 import type { RateLimit } from './rate-limit.ts'
 import { problemOf } from './refusals.ts'
+import { documentOperations } from './resources/document.ts'
 import type { Tokens } from './tokens.ts'
 
 export interface AppOptions extends DeskOptions {
@@ -24,7 +25,8 @@ export interface AppOptions extends DeskOptions {
  * then its handler. What is refused on the way has touched nothing.
  */
 export function createApp(options: AppOptions): Express {
-  const { operations, tokens, rate, limits, closing } = options
+  const { tokens, rate, limits, closing } = options
+  const operations = [...options.operations, ...documentOperations(() => ({ document, html: page.html }))]
   const document = apiDocument(operations, { isOpen: tokens.isOpen })
   const page = docsPage(document)
   const app = express()
@@ -57,13 +59,6 @@ export function createApp(options: AppOptions): Express {
     for (const one of group) route[one.method](...handlers(one))
     route.all(otherMethod(group.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))))
   }
-  app.get('/v1/openapi.json', named('document'), authorize(null, tokens, rate), (_, response) => {
-    response.type('application/json').send(JSON.stringify(document))
-  })
-  app.get('/docs', named('page'), authorize(null, tokens, rate), (_, response) => {
-    response.type('text/html').send(page.html)
-  })
-  app.all(['/v1/openapi.json', '/docs'], otherMethod(['GET', 'HEAD']))
   app.use(authorize(null, tokens, rate), () => {
     throw new Problem('not-found', 'There is nothing at this address; /docs says what there is')
   })
@@ -105,12 +100,13 @@ function answerProblem(logger: Logger) {
       logger.error('gateway-failed', 'a request met an error of ours', { ...facts, error })
     else if (problem.kind === 'unavailable') logger.warn('gateway-unavailable', problem.message, facts)
     else if (status === 401 || status === 403) logger.warn('gateway-refused', problem.message, facts)
-    if (response.headersSent || request.destroyed) {
+    if (response.headersSent) {
       response.destroy()
       return
     }
-    // A body that was not read to its end would be taken for the next request.
-    if (!request.complete) response.set('connection', 'close')
+    // What is left of the body is read and thrown away, within the time a request has: a socket that is closed with
+    // something unread takes the answer with it.
+    if (!request.complete) request.resume()
     response
       .status(status)
       .set(problem.headers)

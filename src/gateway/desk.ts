@@ -124,9 +124,9 @@ async function within(handled: Promise<Answer>, timeoutMs: number): Promise<Answ
   }
 }
 
-function send(response: Response, { status, body, headers = {} }: Answer): void {
+function send(response: Response, { status, body, type = 'text/plain', headers = {} }: Answer): void {
   response.status(status).set(headers)
   if (body === undefined) response.end()
-  else if (typeof body === 'string') response.type('text/plain').send(body)
+  else if (typeof body === 'string') response.type(type).send(body)
   else response.type('application/json').send(JSON.stringify(body))
 }

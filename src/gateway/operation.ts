@@ -24,6 +24,8 @@ export interface Answer {
   readonly status: number
   /** Absent: no body. A text goes out as it stands, anything else as JSON. */
   readonly body?: unknown
+  /** Of a text; text/plain where it is not said. */
+  readonly type?: string
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -90,8 +92,7 @@ export const isWrite = ({ method }: Operation): boolean => method !== 'get'
 
 /** Every problem that an operation can answer with, in the order of the statuses. */
 export function problemsOf(one: Operation): ReadonlySet<ProblemKind> {
-  const kinds = new Set<ProblemKind>()
-  if (one.path !== '/livez') kinds.add('invalid-request')
+  const kinds = new Set<ProblemKind>(['invalid-request'])
   if (one.role !== null) kinds.add('unauthorized').add('forbidden')
   kinds.add('foreign-origin')
   if (isWrite(one)) kinds.add('request-timeout').add('body-too-large').add('unsupported-media-type').add('key-reused')
