@@ -103,7 +103,7 @@ export const configSchema = group({
       instrumentsRefreshSeconds: integer(1, 86_400),
     }),
   }),
-  routes: list(route, 'a list of routes').min(1, { error: 'at least one route' }),
+  routes: list(route, 'a list of routes'),
   ingest: group({
     redundancy: integer(1, 4),
     latenessToleranceMs: integer(0, 60_000),

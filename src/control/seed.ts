@@ -7,9 +7,16 @@ export interface SeedRoute {
   readonly instruments: readonly string[]
   readonly via?: 'auto' | 'trade' | 'aggTrade'
   readonly intervals?: readonly string[]
-  readonly filters?: readonly ControlFilter[]
+  readonly filters?: readonly SeedFilter[]
   readonly throttleMs?: number
   readonly polls?: readonly Poll[]
+}
+
+/** A filter as the configuration has it: frozen. */
+export interface SeedFilter {
+  readonly path: string
+  readonly op: ControlFilter['op']
+  readonly value?: string | number | boolean | readonly (string | number | boolean)[]
 }
 
 /** What an adapter can stream of any instrument, so that consumers can ask for more than the configuration names. */
@@ -79,7 +86,7 @@ function routeOf(routeId: string, rule: SeedRoute, offer: VenueOffer | undefined
     type: rule.type,
     market: rule.market,
     instruments: [...rule.instruments],
-    filters: [...(rule.filters ?? [])],
+    filters: structuredClone((rule.filters ?? []) as ControlFilter[]),
     via: rule.type === 'TRADE' ? (rule.via ?? 'auto') : null,
     intervals: rule.type === 'KLINE' ? [...(rule.intervals ?? ['1m'])] : null,
     topics: [...(offer?.topics[rule.type] ?? [])],

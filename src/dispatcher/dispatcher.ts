@@ -19,10 +19,11 @@ import {
   type DispatcherOptions,
   defaultDispatcherLimits,
 } from './options.ts'
+import { QuietBooks } from './quiet-books.ts'
 import { Ring } from './ring.ts'
 import { Saturation } from './saturation.ts'
 import { SnapshotRequests } from './snapshots.ts'
-import { type DispatcherStats, sumLines } from './stats.ts'
+import { type DispatcherStats, partStats, sumLines } from './stats.ts'
 import { type DispatchTable, fits, type TopicRoute } from './table.ts'
 import { TableLag } from './table-lag.ts'
 
@@ -65,7 +66,7 @@ export class Dispatcher implements VenueSink {
   #traces = 0
   readonly #saturation: Saturation
   #idleCallbacks: (() => void)[] = []
-  readonly #quietWaits = new Map<string, () => void>()
+  readonly #quietBooks: QuietBooks
   /** Our clock when the reply that is being settled came, us. */
   #answeredUs = 0
   #received = 0
@@ -127,6 +128,8 @@ export class Dispatcher implements VenueSink {
         this.#tellRetry('snapshot-failed', 'the request for a snapshot', key, error, attempt, delayMs),
       ended: settled,
     })
+    const snapshotWanted = (key: LineKey): void => this.#snapshots.want(key, false)
+    this.#quietBooks = new QuietBooks({ clock, ...this.#limits, snapshotWanted })
     this.#backfill = new Backfill({
       rest,
       clock,
@@ -172,9 +175,9 @@ export class Dispatcher implements VenueSink {
           channel === Channel.OrderBook
             ? new BookLine(key, table.version, this.#shared)
             : new ChannelLine(key, route.numbering, table.version, this.#shared)
-        if (line instanceof BookLine) line.halted = this.#halted.has(instrument)
         this.#lines.set(id, line)
       }
+      if (line instanceof BookLine) line.halted = this.#halted.has(route.instrument)
       line.tableVersion = route.version ?? table.version
       if (!wanted.has(line)) {
         wanted.add(line)
@@ -185,9 +188,8 @@ export class Dispatcher implements VenueSink {
     }
     this.#bindings = bindings
     for (const line of this.#lines.values()) {
-      if (line.stopped || wanted.has(line)) continue
-      line.stop()
-      if (line instanceof BookLine) this.#snapshots.drop(line.key)
+      if (!wanted.has(line)) line.stop()
+      if (line.stopped && line instanceof BookLine) this.#snapshots.drop(line.key)
     }
   }
 
@@ -241,17 +243,8 @@ export class Dispatcher implements VenueSink {
 
   /** The venue acknowledged the subscription: a book that stays quiet from here on asks for its snapshot by itself. */
   topicAcked(topic: string): void {
-    const binding = this.#bindings.get(topic)
-    if (binding === undefined || !(binding.line instanceof BookLine) || this.#closed) return
-    const { line } = binding
-    if (!line.unproven) return
-    this.#quietWaits.get(topic)?.()
-    const delayMs = line.unknown ? this.#limits.quietBookDelayMs : this.#limits.silentBookDelayMs
-    const cancel = this.#clock.after(delayMs, () => {
-      this.#quietWaits.delete(topic)
-      if (line.unproven && line.idle && !line.stopped && !this.#closed) this.#snapshots.want(line.key, false)
-    })
-    this.#quietWaits.set(topic, cancel)
+    const line = this.#bindings.get(topic)?.line
+    if (line instanceof BookLine && !this.#closed) this.#quietBooks.acked(topic, line)
   }
 
   /** The venue's words about its instruments, as often as they are fetched. */
@@ -260,8 +253,8 @@ export class Dispatcher implements VenueSink {
       const halted = status !== '' && status !== 'TRADING'
       if (halted) this.#halted.add(instrument)
       else this.#halted.delete(instrument)
-      const line = this.#lines.get(lineId(instrument, Channel.OrderBook, ''))
-      if (line instanceof BookLine) line.halted = halted
+      const book = this.#bookOf(instrument)
+      if (book !== null) book.halted = halted
     }
   }
 
@@ -278,10 +271,21 @@ export class Dispatcher implements VenueSink {
     }
   }
 
+  /** Fetches a new snapshot of an instrument's book; false where none flows here. */
+  resync(instrument: Instrument): boolean {
+    const book = this.#bookOf(instrument)
+    if (book !== null) this.#snapshots.want(book.key, false)
+    return book !== null
+  }
+
   /** State of an instrument's book, null where none is routed. */
   bookQuality(instrument: Instrument): Quality | null {
+    return this.#bookOf(instrument)?.quality ?? null
+  }
+
+  #bookOf(instrument: Instrument): BookLine | null {
     const line = this.#lines.get(lineId(instrument, Channel.OrderBook, ''))
-    return line instanceof BookLine && !line.stopped ? line.quality : null
+    return line instanceof BookLine && !line.stopped ? line : null
   }
 
   get saturated(): boolean {
@@ -317,22 +321,11 @@ export class Dispatcher implements VenueSink {
   stats(): DispatcherStats {
     return {
       ...sumLines(this.#lines.values()),
-      deadLetters: this.#deadLetters.total,
-      deadLettersByReason: Object.fromEntries(this.#deadLetters.byReason),
-      deadLettersUntold: this.#deadLetters.untold,
+      ...partStats(this.#deadLetters, this.#queue, this.#bookBuffers, this.#ring, this.#snapshots, this.#backfill),
       received: this.#received,
       filtered: this.#filtered,
       ignored: this.#ignored,
-      queueEvents: this.#queue.events,
-      queueBytes: this.#queue.bytes,
-      bookBufferEvents: this.#bookBuffers.events,
-      ringEvents: this.#ring.events,
-      ringBytes: this.#ring.bytes,
       publishFailures: this.#publishFailures,
-      snapshotRequests: this.#snapshots.requests,
-      snapshotFailures: this.#snapshots.failures,
-      backfillTrades: this.#backfill.tradesFetched,
-      backfillFailures: this.#backfill.failures,
     }
   }
 
@@ -343,8 +336,7 @@ export class Dispatcher implements VenueSink {
     this.#snapshots.close()
     this.#backfill.close()
     for (const lane of this.#lanes) lane.close()
-    for (const cancel of this.#quietWaits.values()) cancel()
-    this.#quietWaits.clear()
+    this.#quietBooks.close()
     for (const callback of this.#idleCallbacks.splice(0)) callback()
   }
 

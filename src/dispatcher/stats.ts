@@ -1,6 +1,11 @@
 import type { RefusalReason } from '../bus/publish.ts'
 import { CanonicalType, Channel } from '../domain/event.ts'
+import type { Backfill } from './backfill.ts'
+import type { DeadLetters } from './dead-letters.ts'
 import type { Line } from './line.ts'
+import type { OfferGauge } from './line-offer.ts'
+import type { Ring } from './ring.ts'
+import type { SnapshotRequests } from './snapshots.ts'
 
 /** What a dispatcher did so far, in plain numbers. */
 export interface DispatcherStats {
@@ -50,6 +55,31 @@ const typesOfChannel: Readonly<Record<Channel, readonly [event: CanonicalType, g
   [Channel.Kline]: [CanonicalType.KlineSummary, CanonicalType.KlineGap],
   [Channel.OrderBook]: [CanonicalType.BookDelta, CanonicalType.BookGap],
   [Channel.Analytics]: [CanonicalType.AnalyticsFused, CanonicalType.AnalyticsFused],
+}
+
+/** The part that the dispatcher's parts know. */
+export function partStats(
+  deadLetters: DeadLetters,
+  queue: OfferGauge,
+  bookBuffers: OfferGauge,
+  ring: Ring,
+  snapshots: SnapshotRequests,
+  backfill: Backfill,
+) {
+  return {
+    deadLetters: deadLetters.total,
+    deadLettersByReason: Object.fromEntries(deadLetters.byReason),
+    deadLettersUntold: deadLetters.untold,
+    queueEvents: queue.events,
+    queueBytes: queue.bytes,
+    bookBufferEvents: bookBuffers.events,
+    ringEvents: ring.events,
+    ringBytes: ring.bytes,
+    snapshotRequests: snapshots.requests,
+    snapshotFailures: snapshots.failures,
+    backfillTrades: backfill.tradesFetched,
+    backfillFailures: backfill.failures,
+  }
 }
 
 /** The part of the statistics that the lines know, added up. */

@@ -13,6 +13,7 @@ import { RedisOpenGaps } from '../redis/open-gaps.ts'
 import { StreamReader } from '../redis/stream-reader.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import type { ControlPart } from './control-on-redis.ts'
 import { Ingest, MARKET } from './ingest.ts'
 import { LineRace, type LostEvent } from './line-race.ts'
 import type { OpsTeller } from './ops-teller.ts'
@@ -36,6 +37,7 @@ export interface IngestOnRedisParts {
   readonly logger: Logger
   readonly signal: AbortSignal
   readonly tellOps: OpsTeller
+  readonly control: ControlPart
 }
 
 /** The role `ingest` with Redis behind each of its contracts. */
@@ -74,6 +76,7 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
       const severity = isGoodNews(kind) ? 'info' : kind === 'refused' ? 'error' : 'warning'
       tellOps({ severity, ...incident })
     },
+    control: parts.control,
     members: new RedisMembers(parts.beatConnection, keys),
     worker: parts.worker,
     shareIncident: (incident) => {

@@ -3,13 +3,15 @@ import type { OpenGapReader } from '../bus/open-gaps.ts'
 import type { EventBus } from '../bus/publish.ts'
 import type { MemberStore } from '../cluster/member-store.ts'
 import type { Config } from '../config/schema.ts'
+import type { ChannelGate } from '../control/channel-gate.ts'
+import type { SeedRoute } from '../control/seed.ts'
 import { Adoption } from '../dispatcher/adoption.ts'
 import type { DeadLetterLog } from '../dispatcher/dead-letters.ts'
 import { Dispatcher, type DispatcherIncident } from '../dispatcher/dispatcher.ts'
 import { exportDispatcherMetrics } from '../dispatcher/export-metrics.ts'
-import { buildDispatchTable, type DispatchTable, type RouteRule } from '../dispatcher/table.ts'
+import type { DispatchTable } from '../dispatcher/table.ts'
 import { Channel, GapCause } from '../domain/event.ts'
-import { asMarket, type Instrument, type InstrumentInfo, partitionOf } from '../domain/instrument.ts'
+import { type Instrument, type InstrumentInfo, partitionOf } from '../domain/instrument.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
@@ -18,13 +20,13 @@ import { BinanceRest, BinanceStreams, parseTopic, topicFor } from '../venues/bin
 import { SymbolTable } from '../venues/binance/symbols.ts'
 import { LocalRequestBudget } from '../venues/budget.ts'
 import { Connections } from '../venues/connections/connections.ts'
+import { type FollowedTable, TableFollower } from './control-follow.ts'
+import { type ReportSink, TopicReporter } from './control-reporter.ts'
 import { IngestShare, type ShareIncident } from './ingest-share.ts'
+import { MARKET } from './market.ts'
 import type { VenueAddress } from './venue-address.ts'
 import { version } from './version.ts'
 
-export const MARKET = asMarket('BINANCE-SPOT')
-/** The table of the configuration; commands will raise it. It must not differ between processes of one configuration. */
-const TABLE_VERSION = 1
 /** The venue's documented weight per minute until it tells its own. */
 const WEIGHT_PER_MINUTE = 6_000
 const REQUESTS_WAITING_MAX = 5_000
@@ -34,6 +36,8 @@ const SOCKETS_CLOSE_MS = 500
 const CLOSE_MS_MAX = 4_200
 const FLUSH_MS_MIN = 200
 const INSTRUMENTS_RETRY = { baseMs: 500, maxMs: 30_000 }
+
+export { MARKET } from './market.ts'
 
 export interface IngestParts {
   readonly config: Config
@@ -48,6 +52,12 @@ export interface IngestParts {
   readonly latency: LatencyRecorder
   readonly logger: Logger
   readonly incident: (incident: DispatcherIncident) => void
+  /** The dispatch table, what opens and closes channels by it, and where it is told what became of that. */
+  readonly control: FollowedTable & {
+    readonly gate: ChannelGate
+    readonly reports: ReportSink
+    start(): Promise<void>
+  }
   readonly members: MemberStore
   readonly worker: string
   readonly shareIncident: (incident: ShareIncident) => void
@@ -59,7 +69,9 @@ export class Ingest {
   readonly #parts: IngestParts
   readonly #rest: BinanceRest
   readonly #symbols = new SymbolTable()
-  readonly #rules: readonly RouteRule[]
+  readonly #follower: TableFollower
+  readonly #reporter: TopicReporter
+  readonly #drained = Promise.withResolvers<void>()
   #dispatcher: Dispatcher | null = null
   #connections: Connections | null = null
   readonly #share: IngestShare
@@ -67,6 +79,8 @@ export class Ingest {
   #topics: ReadonlyMap<string, number> = new Map()
   #routes: DispatchTable['routes'] = new Map()
   #carried: ReadonlySet<string> = new Set()
+  /** Partitions held when the topics were told last. */
+  #followedHere: ReadonlySet<number> = new Set()
   #adoption: Adoption | null = null
   /** Longest way of an event from its arrival to the reply, since the last heartbeat, us. */
   #lagUs = -1
@@ -94,7 +108,23 @@ export class Ingest {
         processes: () => this.#share.processes,
       }),
     })
-    this.#rules = venue.available === null ? config.routes : everything()
+    this.#reporter = new TopicReporter({
+      ...{ sink: parts.control.reports, market: MARKET, worker: parts.worker, clock },
+      routeOf: (topic) => {
+        const route = this.#routes.get(topic)
+        return route === undefined ? null : { ...route, type: route.channel }
+      },
+    })
+    this.#follower = new TableFollower({
+      ...{ followed: parts.control, gate: parts.control.gate, reporter: this.#reporter, market: MARKET },
+      ...{ names: { topicFor, parseTopic }, available: venue.available, partitions: config.partitions },
+      ...{ worker: parts.worker, clock },
+      use: (table, unheard) => this.#useTable(table, unheard),
+      held: () => this.#share.held,
+      resync: (instrument) => this.#resync(instrument),
+      drain: () => this.#drained.resolve(),
+      failed: (error) => parts.logger.warn('table-unfollowed', 'a change of the table is followed later', { error }),
+    })
     this.#share = new IngestShare({
       store: parts.members,
       id: parts.worker,
@@ -106,12 +136,7 @@ export class Ingest {
       redundancy: config.ingest.redundancy,
       topics: () => this.#topics,
       status: () => this.#connections?.status().topics ?? [],
-      subscribe: (topics, fresh) => {
-        // What flows here for the second time was interrupted in between.
-        if (fresh.length > 0) this.#dispatcher?.interrupted(fresh, GapCause.Disconnect)
-        this.#connections?.setTopics(topics)
-        this.#carried = topics
-      },
+      subscribe: (topics, fresh) => this.#subscribe(topics, fresh),
       overlapped: (topics) => this.#dispatcher?.overlapped(topics),
       uncovered: (topics) => {
         for (const topic of topics) this.#dispatcher?.topicAcked(topic)
@@ -127,7 +152,9 @@ export class Ingest {
     await this.#share.join()
     const infos = await this.#firstInstruments()
     if (infos === null) return
-    const table = this.#table(infos)
+    await this.#parts.control.start()
+    if (signal.aborted || this.#parts.control.table === null) return
+    const table = this.#follower.useInstruments(infos)
     const { timeUnit } = config.venues.binance
     const { connections, frameBytesMax, redundancy: _, ...limits } = config.ingest
     this.#dispatcher = new Dispatcher({
@@ -157,16 +184,17 @@ export class Ingest {
       hooks: {
         // Where another process's line feeds the same stream nothing is missed, so a quiet book needs no snapshot.
         onTopicAcked: (topic) => {
+          this.#reporter.acked(topic)
           if (!this.#share.covers(this.#topics.get(topic) ?? -1)) dispatcher.topicAcked(topic)
         },
+        onTopicFlowing: (topic) => this.#reporter.flowing(topic),
+        onTopicStopped: (topic) => this.#reporter.stopped(topic),
       },
     })
     if (table.topics.length === 0) {
-      logger.warn('no-topics', 'expected the routes to match instruments of the venue, found none that match', {
-        instruments: infos.length,
-      })
+      logger.info('no-topics', 'nobody is subscribed to anything that the venue lists', { instruments: infos.length })
     }
-    this.#useTable(table)
+    this.#useTable(table, new Set())
     await this.#share.activate()
     this.#adoption = new Adoption({
       reader: this.#parts.openGaps,
@@ -181,6 +209,11 @@ export class Ingest {
 
   get dispatcher(): Dispatcher | null {
     return this.#dispatcher
+  }
+
+  /** Resolves when a command asks this process to hand its partitions over and end. */
+  get drained(): Promise<void> {
+    return this.#drained.promise
   }
 
   /** Why this role cannot do its work now; empty when it can. */
@@ -199,6 +232,7 @@ export class Ingest {
     this.#closed = true
     this.#cancelRefresh()
     this.#adoption?.close()
+    this.#follower.close()
     const { clock } = this.#parts
     const begunMs = clock.monotonicMs()
     await this.#share.drain()
@@ -219,6 +253,7 @@ export class Ingest {
       dispatcher.close()
       this.#endExport()
     }
+    this.#reporter.close()
     await Promise.all([this.#share.leave(), this.#rest.close()])
   }
 
@@ -257,7 +292,8 @@ export class Ingest {
         const infos = await this.#learnInstruments()
         if (this.#closed) return
         this.#dispatcher?.instrumentsChanged(infos)
-        this.#useTable(this.#table(infos))
+        const table = this.#follower.useInstruments(infos)
+        if (!isSameList(table.topics, [...this.#routes.keys()])) this.#useTable(table, new Set())
       } catch (error) {
         logger.warn('instruments-failed', 'the list of instruments could not be refreshed, the old one stays', {
           error,
@@ -267,18 +303,7 @@ export class Ingest {
     })
   }
 
-  #table(instruments: readonly InstrumentInfo[]): DispatchTable {
-    return buildDispatchTable({
-      version: TABLE_VERSION,
-      market: MARKET,
-      rules: this.#rules,
-      instruments,
-      names: { topicFor, parseTopic },
-      available: this.#parts.venue.available,
-    })
-  }
-
-  #useTable(table: DispatchTable): void {
+  #useTable(table: DispatchTable, unheard: ReadonlySet<string>): void {
     const { partitions } = this.#parts.config
     const topics = new Map<string, number>()
     for (const { topic, instrument } of table.routes.values()) {
@@ -286,11 +311,26 @@ export class Ingest {
     }
     // What is only looked at belongs to no instrument; whoever has the first partition takes it.
     for (const topic of table.ignored) topics.set(topic, 0)
-    if ([...topics.keys()].join(' ') === [...this.#topics.keys()].join(' ')) return
     this.#topics = topics
     this.#routes = table.routes
-    this.#dispatcher?.useTable(table)
+    this.#dispatcher?.useTable(table, unheard)
     this.#share.topicsChanged()
+  }
+
+  #subscribe(topics: ReadonlySet<string>, fresh: readonly string[]): void {
+    // What flows here for the second time was interrupted in between.
+    if (fresh.length > 0) this.#dispatcher?.interrupted(fresh, GapCause.Disconnect)
+    for (const topic of topics) if (!this.#carried.has(topic)) this.#reporter.requested(topic)
+    this.#connections?.setTopics(topics)
+    this.#carried = topics
+    const { held } = this.#share
+    const taken = new Set([...held].filter((partition) => !this.#followedHere.has(partition)))
+    this.#followedHere = held
+    if (taken.size > 0) this.#follower.taken(taken)
+  }
+
+  #resync(instrument: Instrument): void {
+    this.#dispatcher?.resync(instrument)
   }
 
   /** Instruments whose trades this process takes now. */
@@ -315,8 +355,12 @@ export class Ingest {
   }
 }
 
+function isSameList(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((item, at) => item === right[at])
+}
+
 /** For a replay: every stream that the capture holds. */
-function everything(): RouteRule[] {
+export function everything(): SeedRoute[] {
   const base = { market: MARKET, instruments: ['*'] }
   return [
     { ...base, type: Channel.Trade },

@@ -13,6 +13,8 @@ import { createLogger, type Logger } from '../telemetry/logger.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import { startTelemetryServer } from '../telemetry/server.ts'
 import { conductorOnRedis } from './conductor-on-redis.ts'
+import { ControlPart } from './control-on-redis.ts'
+import { everything } from './ingest.ts'
 import { ingestOnRedis } from './ingest-on-redis.ts'
 import { LiveForm, runLiveView } from './live.ts'
 import { LiveLook } from './live-look.ts'
@@ -73,10 +75,13 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   const venue = has('ingest') ? await openVenue(config, options.replay) : null
   closings.add(() => venue?.close())
   const keyspace = await holdKeyspace(redis, venue === null ? {} : { binance: venue.environment }, logger)
+  const routes = options.replay === null ? config.routes : everything()
+  const control = new ControlPart({ config, routes, ...redis, clock, logger, tellOps, signal: options.signal })
+  closings.add(() => control.close())
   const ingest =
     venue === null
       ? null
-      : ingestOnRedis({ config, venue, ...redis, clock, latency, logger, tellOps, signal: options.signal })
+      : ingestOnRedis({ config, venue, ...redis, clock, latency, logger, tellOps, control, signal: options.signal })
   const conductor = has('conductor')
     ? conductorOnRedis({ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps })
     : null
@@ -87,6 +92,7 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   const metricsUrl = await serveTelemetry(config, redis.connection, obstacles, closings)
   await conductor?.start()
   await ingest?.start()
+  await control.start()
 
   const look = new LiveLook({
     ...{ ...redis, ingest, conductor: conductor?.conductor ?? null, latency, metricsUrl },
@@ -99,7 +105,11 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   const live = options.json && ends ? null : runLiveView(() => look.take(), options.write, form)
   closings.add(() => live?.stop())
 
-  await Promise.race([untilEnd(options, venue, ingest, conductor?.conductor ?? null), keyspace.lost])
+  await Promise.race([
+    ingest?.drained ?? keyspace.lost,
+    untilEnd(options, venue, ingest, conductor?.conductor ?? null),
+    keyspace.lost,
+  ])
   live?.stop()
   if (ends) await ingest?.close(GRACE_MS)
   await closeRoles()

@@ -3,9 +3,9 @@ import type { ControlEntry } from '../control/decode.ts'
 import { fingerprintOf } from '../control/fingerprint.ts'
 import type { ApplyResult, ControlStore, RestoreResult, TableChange, TableHead, Verdict } from '../control/store.ts'
 import { type Change, PARTS, type TableData } from '../control/table-data.ts'
-import { asInstrument, asMarket } from '../domain/instrument.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { RedisConnection } from './connection.ts'
+import { RedisChannelGate } from './control-gate.ts'
 import { CONTROL_GROUP, CONTROL_LENGTHS, ControlKeys } from './control-keys.ts'
 import { readTable, tableOf } from './control-table.ts'
 import { BusError } from './errors.ts'
@@ -14,7 +14,6 @@ import { Script } from './script.ts'
 
 const applyScript = new Script('control-apply-13.lua')
 const restoreScript = new Script('control-restore-10.lua')
-const closeScript = new Script('control-close-1.lua')
 
 const ENTRIES_AT_ONCE = 20
 /** How long a table that was written anew waits for newer copies, ms: longer than a holder takes to notice. */
@@ -38,11 +37,13 @@ export interface RedisControlStoreParts {
 export class RedisControlStore implements ControlStore {
   readonly #parts: RedisControlStoreParts
   readonly #keys: ControlKeys
+  readonly #gate: RedisChannelGate
   #changesId = '0-0'
 
   constructor(parts: RedisControlStoreParts) {
     this.#parts = parts
     this.#keys = new ControlKeys(parts.keys)
+    this.#gate = new RedisChannelGate(parts.connection, parts.keys)
   }
 
   async take(consumer: string, blockMs: number): Promise<readonly ControlEntry[]> {
@@ -168,9 +169,11 @@ export class RedisControlStore implements ControlStore {
     return Number(await this.#parts.connection.send('exists', [this.#parts.keys.catalog])) > 0
   }
 
-  async closeChannels(changes: readonly Change[]): Promise<void> {
-    const { connection, keys } = this.#parts
-    for (const [state, args] of channelArguments(keys, changes)) await closeScript.run(connection, [1, state, ...args])
+  closeChannels(changes: readonly Change[]): Promise<void> {
+    const closed = changes.flatMap((change) =>
+      change.part === 'channels' && change.value !== null ? [change.value] : [],
+    )
+    return this.#gate.close(closed.filter(({ open }) => !open))
   }
 
   async leave(consumer: string): Promise<void> {
@@ -208,20 +211,6 @@ function entryOf([id, flat]: RawEntry): ControlEntry {
   // What was trimmed while it was pending comes without fields.
   for (let at = 0; at + 1 < (flat?.length ?? 0); at += 2) fields[flat[at] as string] = flat[at + 1] as string
   return { id, fields }
-}
-
-/** By state key: what `control-close` is to do with which channels. */
-function channelArguments(keys: Keys, changes: readonly Change[]): Map<string, (string | number)[]> {
-  const calls = new Map<string, (string | number)[]>()
-  for (const change of changes) {
-    if (change.part !== 'channels' || change.value === null || change.value.open) continue
-    const { market, instrument, type, version } = change.value
-    const key = keys.state(asMarket(market), asInstrument(instrument))
-    const args = calls.get(key) ?? []
-    args.push(type, version, 'close')
-    calls.set(key, args)
-  }
-  return calls
 }
 
 function auditOf({ answer }: Verdict): string[] {

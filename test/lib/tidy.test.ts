@@ -27,6 +27,7 @@ const CONTRACTS = [
   'gateway/readers.ts',
   'gateway/idempotency.ts',
   'control/store.ts',
+  'control/channel-gate.ts',
   'control/step.ts',
   'control/story.ts',
   'control/decode.ts',

@@ -1,0 +1,4 @@
+import { asMarket } from '../domain/instrument.ts'
+
+/** The market of the adapter that there is. */
+export const MARKET = asMarket('BINANCE-SPOT')
