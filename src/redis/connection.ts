@@ -3,7 +3,7 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { UnavailableError, UsageError } from '../errors.ts'
 import { BusError, describe, toBusError } from './errors.ts'
-import { PackedCommand } from './packed-command.ts'
+import { EncodedCommand, PackedCommand } from './packed-command.ts'
 
 /** How to reach Redis; the shape of `redis` in the configuration. */
 export interface RedisConnectionOptions {
@@ -132,6 +132,15 @@ export class RedisConnection {
   async relocate(): Promise<void> {
     const client = this.#client
     if (client instanceof Cluster) await new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()))
+  }
+
+  /** Sends a command that stands as bytes; `key` is one of its keys. Texts out. Throws: BusError, as `send`. */
+  async sendEncoded(name: 'evalsha' | 'eval', key: string, bytes: Buffer): Promise<unknown> {
+    try {
+      return await this.#client.sendCommand(new EncodedCommand(name, key, bytes))
+    } catch (error) {
+      throw toBusError(error)
+    }
   }
 
   /**

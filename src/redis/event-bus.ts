@@ -2,13 +2,14 @@ import type {
   ChannelBatch,
   ChannelOutcome,
   EventBus,
-  Offer,
   OfferOutcome,
   PublishResult,
   RefusalReason,
   Verdict,
 } from '../bus/publish.ts'
 import type { Channel } from '../domain/event.ts'
+import type { Instrument } from '../domain/instrument.ts'
+import { AppendCalls, AppendTarget, type Bell, bulksOf } from './append-call.ts'
 import type { RedisConnection } from './connection.ts'
 import { BusError } from './errors.ts'
 import { Keys } from './keys.ts'
@@ -41,21 +42,13 @@ const VERDICTS: Readonly<Record<string, { verdict: Verdict; reason: RefusalReaso
   x: { verdict: 'refused', reason: 'error' },
 }
 
-/** Keys of one channel, built once. */
-interface Target {
-  readonly state: string
-  readonly stream: string
-  readonly gaps: string
-  readonly bell: string
-  readonly catalogField: string
-  inCatalog: boolean
-  epoch: string
-}
-
 /** The data bus on Redis Streams: every call is one run of `scripts/append.lua`. */
 export class RedisEventBus implements EventBus {
   readonly #options: RedisEventBusOptions
-  readonly #targets = new Map<string, Target>()
+  readonly #calls = new AppendCalls()
+  /** A handful for each instrument: one a channel of each market. */
+  readonly #targets = new Map<Instrument, AppendTarget[]>()
+  readonly #bells = new Map<string, Bell>()
   /** No entry of a new epoch gets an id below it, ms. */
   #floorMs = 0
 
@@ -64,102 +57,76 @@ export class RedisEventBus implements EventBus {
   }
 
   async publish(batches: readonly ChannelBatch[]): Promise<PublishResult> {
-    if (batches.length === 0) return { greatestEntryMs: 0, run: '', channels: [] }
-    const targets = batches.map((batch) => this.#target(batch))
-    await this.#list(targets)
-    const reply = await appendScript.run(
-      this.#options.connection,
-      encodeCall(batches, targets, this.#floorMs, this.#options.retention),
+    const [firstBatch] = batches
+    if (firstBatch === undefined) return { greatestEntryMs: 0, run: '', channels: [] }
+    const targets: AppendTarget[] = []
+    for (let index = 0; index < batches.length; index++) targets.push(this.#target(batches[index] as ChannelBatch))
+    if (!areListed(targets)) await this.#list(targets)
+    const { state } = targets[0] as AppendTarget
+    const reply = await appendScript.runEncoded(this.#options.connection, state, (name, script) =>
+      this.#calls.encode(name, script, batches, targets, this.#floorMs),
     )
     const result = decodeReply(reply, batches, this.#options.onBellFailed)
     // Not below and not beside: of the same millisecond a reader may have seen entries that are lost now.
     if (result.greatestEntryMs >= this.#floorMs) this.#floorMs = result.greatestEntryMs + 1
-    for (const [index, outcome] of result.channels.entries()) {
-      const target = targets[index] as Target
-      const epoch = outcome?.epoch ?? (batches[index] as ChannelBatch).epoch
+    for (let index = 0; index < targets.length; index++) {
+      const target = targets[index] as AppendTarget
+      const epoch = result.channels[index]?.epoch ?? (batches[index] as ChannelBatch).epoch
       // Another epoch may be another Redis process, which may have lost the catalog with the rest.
       if (target.epoch !== epoch) target.inCatalog = false
       target.epoch = epoch
     }
-    await this.#list(targets)
+    if (!areListed(targets)) await this.#list(targets)
     this.#options.onPublished?.(batches, result)
     return result
   }
 
   /** Streams are listed before their first entry, so that no reader misses one. */
-  async #list(targets: readonly Target[]): Promise<void> {
+  async #list(targets: readonly AppendTarget[]): Promise<void> {
     const missing = targets.filter((target) => !target.inCatalog)
-    if (missing.length === 0) return
     const fields = missing.flatMap((target) => [target.catalogField, target.stream])
     await this.#options.connection.send('hset', [this.#options.keys.catalog, ...fields])
     for (const target of missing) target.inCatalog = true
   }
 
-  #target(batch: ChannelBatch): Target {
-    const { market, instrument, channel } = batch
-    const catalogField = Keys.catalogField(batch)
-    let target = this.#targets.get(catalogField)
-    if (target === undefined) {
-      const { keys } = this.#options
-      target = {
-        state: keys.state(market, instrument),
-        stream: keys.stream(market, instrument, channel),
-        gaps: keys.gaps(market, instrument, channel),
-        bell: keys.bell(keys.partition(market, instrument)),
-        catalogField,
-        inCatalog: false,
-        epoch: '',
-      }
-      this.#targets.set(catalogField, target)
+  #target(batch: ChannelBatch): AppendTarget {
+    const { instrument } = batch
+    let known = this.#targets.get(instrument)
+    if (known === undefined) {
+      known = []
+      this.#targets.set(instrument, known)
     }
+    for (let index = 0; index < known.length; index++) {
+      const target = known[index] as AppendTarget
+      if (target.channel === batch.channel && target.market === batch.market) return target
+    }
+    const target = this.#newTarget(batch)
+    known.push(target)
     return target
   }
-}
 
-/** Number of keys, keys and arguments in the layout that the head of the script describes. */
-function encodeCall(
-  batches: readonly ChannelBatch[],
-  targets: readonly Target[],
-  floorMs: number,
-  retention: RedisEventBusOptions['retention'],
-): string[] {
-  const bells: string[] = []
-  const args = ['']
-  for (const target of targets) {
-    args.push(target.state, target.stream, target.gaps)
-    if (!bells.includes(target.bell)) bells.push(target.bell)
-  }
-  for (const bell of bells) args.push(bell)
-  args[0] = String(args.length - 1)
-  args.push(String(floorMs), String(batches.length))
-  for (const [index, batch] of batches.entries()) {
-    const { channel, market, instrument, epoch, numbering, quality, offers } = batch
-    const bell = bells.indexOf((targets[index] as Target).bell)
-    const maxLength = retention[channel]
-    args.push(String(bell), channel, market, instrument, epoch, String(batch.tableVersion), numbering, quality)
-    args.push(maxLength === null || maxLength === undefined ? '' : String(maxLength), String(offers.length))
-    for (const offer of offers) {
-      args.push(
-        flagsOf(offer),
-        offer.id,
-        offer.first,
-        offer.venueTime,
-        offer.receivedTime,
-        offer.source,
-        offer.trace,
-        offer.data,
-      )
+  #newTarget(batch: ChannelBatch): AppendTarget {
+    const { market, instrument, channel } = batch
+    const { keys, retention } = this.#options
+    const names = {
+      state: keys.state(market, instrument),
+      stream: keys.stream(market, instrument, channel),
+      gaps: keys.gaps(market, instrument, channel),
+      catalogField: Keys.catalogField(batch),
     }
+    const bellKey = keys.bell(keys.partition(market, instrument))
+    let bell = this.#bells.get(bellKey)
+    if (bell === undefined) {
+      bell = { bytes: bulksOf([bellKey]), call: 0, number: 0 }
+      this.#bells.set(bellKey, bell)
+    }
+    return new AppendTarget(batch, names, bell, String(retention[channel] ?? ''))
   }
-  return args
 }
 
-function flagsOf(offer: Offer): string {
-  const { kind, declare } = offer
-  const letter =
-    kind === 'SNAPSHOT' ? (offer.refresh ? 'R' : 'S') : kind === 'GIVEUP' ? 'G' : kind === 'LOST' ? 'L' : ''
-  if (declare === '') return letter
-  return `${letter === '' ? 'N' : letter}:${declare}`
+function areListed(targets: readonly AppendTarget[]): boolean {
+  for (let index = 0; index < targets.length; index++) if (!(targets[index] as AppendTarget).inCatalog) return false
+  return true
 }
 
 function decodeReply(

@@ -31,6 +31,20 @@ export class PackedCommand extends Command {
   }
 }
 
+/** A command whose bytes were written elsewhere. `key` is one of its keys: a Cluster has them all on one slot. */
+export class EncodedCommand extends Command {
+  readonly #bytes: Buffer
+
+  constructor(name: 'evalsha' | 'eval', key: string, bytes: Buffer) {
+    super(name, ['', 1, key], { replyEncoding: 'utf8' })
+    this.#bytes = bytes
+  }
+
+  override toWritable(): Buffer {
+    return this.#bytes
+  }
+}
+
 /** A command in RESP: an array of bulk strings, their lengths in bytes. */
 export function encodeCommand(name: string, args: readonly string[]): Buffer {
   let bytesMax = 2 * FRAME_BYTES + name.length * CHARACTER_BYTES
@@ -49,7 +63,8 @@ export function encodeCommand(name: string, args: readonly string[]): Buffer {
   return Buffer.from(buffer.subarray(0, at))
 }
 
-function writeBulk(buffer: Buffer, start: number, text: string): number {
+/** Writes one argument at `start`, where there must be room for it; answers where it ends. */
+export function writeBulk(buffer: Buffer, start: number, text: string): number {
   const { length } = text
   let at = writeLength(buffer, start, length)
   if (length <= LETTERS_MAX) {
@@ -66,6 +81,22 @@ function writeBulk(buffer: Buffer, start: number, text: string): number {
   buffer[at++] = CR
   buffer[at++] = LF
   return at
+}
+
+export function writeEmptyBulk(buffer: Buffer, start: number): number {
+  let at = start
+  buffer[at++] = DOLLAR
+  buffer[at++] = ZERO
+  buffer[at++] = CR
+  buffer[at++] = LF
+  buffer[at++] = CR
+  buffer[at++] = LF
+  return at
+}
+
+export function writeBytes(buffer: Buffer, at: number, bytes: Buffer): number {
+  buffer.set(bytes, at)
+  return at + bytes.length
 }
 
 /** For a text that has more bytes than characters. */

@@ -26,6 +26,20 @@ export class Script {
       return connection.send('eval', [this.#source, ...args])
     }
   }
+
+  /** The same with arguments that stand as bytes: `encode` writes the whole command for a name and its first argument. */
+  async runEncoded(
+    connection: RedisConnection,
+    key: string,
+    encode: (name: string, script: string) => Buffer,
+  ): Promise<unknown> {
+    try {
+      return await connection.sendEncoded('evalsha', key, encode('evalsha', this.#sha))
+    } catch (error) {
+      if (!(error instanceof BusError) || error.code !== 'noscript') throw error
+      return connection.sendEncoded('eval', key, encode('eval', this.#source))
+    }
+  }
 }
 
 function readScript(file: string): string {

@@ -1,0 +1,185 @@
+import type { ChannelBatch, Offer } from '../bus/publish.ts'
+import type { Channel } from '../domain/event.ts'
+import type { Market } from '../domain/instrument.ts'
+import { writeBulk, writeBytes, writeEmptyBulk } from './packed-command.ts'
+
+/** What stands around a bulk at most, and how many bytes a character has at most in UTF-8. */
+const FRAME_BYTES = 16
+const CHARACTER_BYTES = 3
+const FIELDS_A_GROUP = 10
+const FIELDS_AN_OFFER = 8
+const KEYS_A_GROUP = 3
+/** Memory kept between calls; a call that needs more has its own. */
+const KEPT_BYTES_MAX = 4 * 1024 * 1024
+
+/** A bell of a partition. Its number is that of the call in which it was last named. */
+export interface Bell {
+  readonly bytes: Buffer
+  call: number
+  number: number
+}
+
+/**
+ * One channel's part of every call, kept as bytes: its keys, and the fields of its group that seldom change. Where many
+ * instruments share a call, groups hold an event or two each, and this is most of what there is to write.
+ */
+export class AppendTarget {
+  readonly market: Market
+  readonly channel: Channel
+  readonly stream: string
+  readonly state: string
+  readonly bell: Bell
+  readonly keys: Buffer
+  readonly catalogField: string
+  inCatalog = false
+  epoch = ''
+  readonly #maxLength: string
+  #head: Buffer = Buffer.alloc(0)
+  #batch: ChannelBatch | null = null
+
+  constructor(
+    { market, channel }: { readonly market: Market; readonly channel: Channel },
+    names: { readonly state: string; readonly stream: string; readonly gaps: string; readonly catalogField: string },
+    bell: Bell,
+    maxLength: string,
+  ) {
+    this.market = market
+    this.channel = channel
+    this.stream = names.stream
+    this.state = names.state
+    this.catalogField = names.catalogField
+    this.bell = bell
+    this.keys = bulksOf([names.state, names.stream, names.gaps])
+    this.#maxLength = maxLength
+  }
+
+  /** The fields of the batch's group between the number of its bell and that of its offers. */
+  headOf(batch: ChannelBatch): Buffer {
+    const known = this.#batch
+    if (
+      known === null ||
+      known.epoch !== batch.epoch ||
+      known.tableVersion !== batch.tableVersion ||
+      known.quality !== batch.quality ||
+      known.numbering !== batch.numbering
+    ) {
+      const { channel, market, instrument, epoch, tableVersion, numbering, quality } = batch
+      const fields = [channel, market, instrument, epoch, String(tableVersion), numbering, quality, this.#maxLength]
+      this.#head = bulksOf(fields)
+      // Without its offers, which nobody needs here.
+      this.#batch = { ...batch, offers: [] }
+    }
+    return this.#head
+  }
+}
+
+/**
+ * Writes calls of the append script, in the layout that the head of `append.lua` describes, as the bytes that go to Redis:
+ * no text and no array is made on the way.
+ */
+export class AppendCalls {
+  #buffer = Buffer.allocUnsafeSlow(256 * 1024)
+  #calls = 0
+
+  /** `name` is the command and `script` its first argument: EVALSHA with the hash, or EVAL with the source. */
+  encode(
+    name: string,
+    script: string,
+    batches: readonly ChannelBatch[],
+    targets: readonly AppendTarget[],
+    floorMs: number,
+  ): Buffer {
+    const bells = this.#numberBells(targets)
+    const keys = batches.length * KEYS_A_GROUP + bells.length
+    let offers = 0
+    for (let index = 0; index < batches.length; index++) offers += (batches[index] as ChannelBatch).offers.length
+    const strings = 5 + keys + batches.length * FIELDS_A_GROUP + offers * FIELDS_AN_OFFER
+    let at = 0
+    this.#reserve(at, name.length, script.length * CHARACTER_BYTES)
+    at += this.#buffer.write(`*${strings}\r\n`, at, 'latin1')
+    at = writeBulk(this.#buffer, at, name)
+    at = writeBulk(this.#buffer, at, script)
+    at = writeBulk(this.#buffer, at, String(keys))
+    for (let index = 0; index < targets.length; index++) {
+      const { keys: bytes } = targets[index] as AppendTarget
+      this.#reserve(at, bytes.length, 0)
+      at = writeBytes(this.#buffer, at, bytes)
+    }
+    for (const { bytes } of bells) {
+      this.#reserve(at, bytes.length, 0)
+      at = writeBytes(this.#buffer, at, bytes)
+    }
+    this.#reserve(at, 0, 0)
+    at = writeBulk(this.#buffer, at, String(floorMs))
+    at = writeBulk(this.#buffer, at, String(batches.length))
+    for (let index = 0; index < batches.length; index++) {
+      at = this.#group(at, batches[index] as ChannelBatch, targets[index] as AppendTarget)
+    }
+    // The socket keeps what it is given until it has sent it, and this memory serves the next call by then.
+    const call = Buffer.from(this.#buffer.subarray(0, at))
+    if (this.#buffer.length > KEPT_BYTES_MAX) this.#buffer = Buffer.allocUnsafeSlow(KEPT_BYTES_MAX)
+    return call
+  }
+
+  #numberBells(targets: readonly AppendTarget[]): readonly Bell[] {
+    const call = ++this.#calls
+    const bells: Bell[] = []
+    for (let index = 0; index < targets.length; index++) {
+      const { bell } = targets[index] as AppendTarget
+      if (bell.call === call) continue
+      bell.call = call
+      bell.number = bells.length
+      bells.push(bell)
+    }
+    return bells
+  }
+
+  #group(start: number, batch: ChannelBatch, target: AppendTarget): number {
+    const head = target.headOf(batch)
+    const { offers } = batch
+    this.#reserve(start, head.length, 0)
+    let at = writeBulk(this.#buffer, start, String(target.bell.number))
+    at = writeBytes(this.#buffer, at, head)
+    at = writeBulk(this.#buffer, at, String(offers.length))
+    for (let index = 0; index < offers.length; index++) {
+      const offer = offers[index] as Offer
+      const { id, first, venueTime, receivedTime, source, trace, data } = offer
+      const characters =
+        id.length + first.length + venueTime.length + receivedTime.length + source.length + trace.length + data.length
+      this.#reserve(at, 0, characters * CHARACTER_BYTES)
+      const buffer = this.#buffer
+      const flags = flagsOf(offer)
+      at = flags === '' ? writeEmptyBulk(buffer, at) : writeBulk(buffer, at, flags)
+      at = writeBulk(buffer, at, id)
+      at = first === '' ? writeEmptyBulk(buffer, at) : writeBulk(buffer, at, first)
+      at = writeBulk(buffer, at, venueTime)
+      at = writeBulk(buffer, at, receivedTime)
+      at = writeBulk(buffer, at, source)
+      at = writeBulk(buffer, at, trace)
+      at = writeBulk(buffer, at, data)
+    }
+    return at
+  }
+
+  /** Room for so many bytes, the texts of one offer, and what stands around them. */
+  #reserve(at: number, bytes: number, textBytes: number): void {
+    const needed = at + bytes + textBytes + 2 * FIELDS_AN_OFFER * FRAME_BYTES
+    if (needed <= this.#buffer.length) return
+    const greater = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2))
+    this.#buffer.copy(greater, 0, 0, at)
+    this.#buffer = greater
+  }
+}
+
+/** Arguments as they stand in a command. */
+export function bulksOf(texts: readonly string[]): Buffer {
+  return Buffer.from(texts.map((text) => `$${Buffer.byteLength(text)}\r\n${text}\r\n`).join(''))
+}
+
+function flagsOf(offer: Offer): string {
+  const { kind, declare } = offer
+  const letter =
+    kind === 'SNAPSHOT' ? (offer.refresh ? 'R' : 'S') : kind === 'GIVEUP' ? 'G' : kind === 'LOST' ? 'L' : ''
+  if (declare === '') return letter
+  return `${letter === '' ? 'N' : letter}:${declare}`
+}

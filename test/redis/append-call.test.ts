@@ -1,0 +1,77 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import type { ChannelBatch, Offer } from '../../src/bus/publish.ts'
+import { Channel, GapCause, Quality } from '../../src/domain/event.ts'
+import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
+import { AppendCalls, AppendTarget, type Bell, bulksOf } from '../../src/redis/append-call.ts'
+import { encodeCommand } from '../../src/redis/packed-command.ts'
+
+const market = asMarket('BINANCE-SPOT')
+const texts = fc.oneof(fc.string({ unit: 'binary', maxLength: 40 }), fc.string({ maxLength: 40 }), fc.constant(''))
+
+const offers: fc.Arbitrary<Offer> = fc.record({
+  kind: fc.constantFrom('TRADE', 'DELTA', 'SNAPSHOT', 'GIVEUP', 'LOST'),
+  id: texts,
+  first: texts,
+  venueTime: texts,
+  receivedTime: texts,
+  source: texts,
+  trace: texts,
+  declare: fc.constantFrom('' as const, GapCause.Lost),
+  refresh: fc.boolean(),
+  data: fc.oneof(texts, fc.string({ minLength: 1_000, maxLength: 300_000, size: 'max' })),
+})
+
+const batches: fc.Arbitrary<ChannelBatch> = fc.record({
+  market: fc.constant(market),
+  instrument: fc.constantFrom('BTC-USDT', 'ETH-USDT', '币安人生-USDT').map(asInstrument),
+  channel: fc.constantFrom(Channel.Trade, Channel.OrderBook),
+  tableVersion: fc.nat(3),
+  numbering: fc.constantFrom('trade' as const, 'aggTrade' as const, '' as const),
+  quality: fc.constantFrom(Quality.Live, Quality.Halted),
+  epoch: fc.constantFrom('', '1723161254087891'),
+  offers: fc.array(offers, { maxLength: 4 }),
+})
+
+const FLAGS: Readonly<Record<string, string>> = { SNAPSHOT: 'S', GIVEUP: 'G', LOST: 'L' }
+
+/** The layout of the script's head, argument by argument. */
+function plainArguments(batch: ChannelBatch, bell: number): string[] {
+  const { channel, instrument, epoch, tableVersion, numbering, quality } = batch
+  const head = [String(bell), channel, market, instrument, epoch, String(tableVersion), numbering, quality, '100000']
+  const events = batch.offers.flatMap((offer) => {
+    const letter = offer.kind === 'SNAPSHOT' && offer.refresh ? 'R' : (FLAGS[offer.kind] ?? '')
+    const flags = offer.declare === '' ? letter : `${letter || 'N'}:${offer.declare}`
+    return [flags, offer.id, offer.first, offer.venueTime, offer.receivedTime, offer.source, offer.trace, offer.data]
+  })
+  return [...head, String(batch.offers.length), ...events]
+}
+
+describe('a call of the append script', () => {
+  it('is byte for byte what its arguments would have been, call after call', () => {
+    const calls = new AppendCalls()
+    const bells = ['bell:0', 'bell:1'].map((key): Bell => ({ bytes: bulksOf([key]), call: 0, number: 0 }))
+    const targets = new Map<string, AppendTarget>()
+    const targetOf = (batch: ChannelBatch): AppendTarget => {
+      const name = `${batch.instrument}:${batch.channel}`
+      const known = targets.get(name)
+      if (known !== undefined) return known
+      const names = { state: `${name}:state`, stream: name, gaps: `${name}:gaps`, catalogField: name }
+      const target = new AppendTarget(batch, names, bells[targets.size % 2] as Bell, '100000')
+      targets.set(name, target)
+      return target
+    }
+    fc.assert(
+      fc.property(fc.array(batches, { minLength: 1, maxLength: 6 }), fc.nat(), (call, floorMs) => {
+        const used = call.map(targetOf)
+        const rung = [...new Set(used.map((target) => target.bell))]
+        const keys = used.flatMap((target) => [target.state, target.stream, `${target.stream}:gaps`])
+        const all = [...keys, ...rung.map((bell) => `bell:${bells.indexOf(bell)}`)]
+        const groups = call.flatMap((batch, at) => plainArguments(batch, rung.indexOf((used[at] as AppendTarget).bell)))
+        const args = ['hash', String(all.length), ...all, String(floorMs), String(call.length), ...groups]
+        const expected = encodeCommand('evalsha', args)
+        expect(calls.encode('evalsha', 'hash', call, used, floorMs).equals(expected)).to.equal(true)
+      }),
+    )
+  })
+})
