@@ -35,7 +35,10 @@ export class NewestCheck {
     this.#pending = { to: range?.to ?? null, entryId }
     if (!range) return
     const { from, to } = range
-    const edges = [this.#newestReceived, this.#lastReceived].map((edge) => Math.max(edge, this.#lastGapTo))
+    // Where the event before came by a slower process's line it was received after the one behind the gap.
+    const edges = [this.#newestReceived, this.#lastReceived].map((edge) =>
+      Math.min(Math.max(edge, this.#lastGapTo), to),
+    )
     if (to < from || (this.#lastReceived > 0 && !edges.includes(from)))
       this.#wrong(Wrong.GapRange, entryId, `expected a gap from ${edges[0]} (us), found ${from}..${to}`)
     this.#lastGapTo = to

@@ -238,7 +238,7 @@ describe('append script', () => {
     it('tells an interruption once, whichever line tells it', async () => {
       await offer([quote(1, 1)])
       const told = { declare: 'disconnect' } as const
-      expect(verdicts(await offer([quote(5, 9, told), quote(5, 9, told), quote(6, 8, told)]))).to.deep.equal([
+      expect(verdicts(await offer([quote(5, 9, told), quote(5, 8, told), quote(6, 10)]))).to.deep.equal([
         '0 gapTold',
         '1 duplicate',
       ])
@@ -255,6 +255,19 @@ describe('append script', () => {
         how: 'unfillable',
         filledAt: null,
       })
+    })
+
+    it('tells a hole although what came before it was received later, by a process that was behind', async () => {
+      await offer([quote(1, 9)])
+      const told = { declare: 'disconnect' } as const
+      expect(verdicts(await offer([quote(6, 8, told), quote(7, 7)]))).to.deep.equal(['0 gapTold'])
+      expect(await shown('QUOTE')).to.deep.equal([
+        '1 QUOTE:1',
+        `2 QUOTE.GAP:${at(8)}-${at(8)}`,
+        '3 QUOTE:6',
+        '4 QUOTE:7',
+      ])
+      expect((await ledger('QUOTE'))[0]).to.include({ from: Number(at(8)), to: Number(at(8)), how: 'unfillable' })
     })
 
     it('keeps about as many entries as retention says, and a bounded ledger', async function () {

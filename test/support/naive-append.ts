@@ -360,11 +360,11 @@ class Group {
     this.#tell(`${from}-${to}`, offer, { from: String(from), to: String(to), cause })
   }
 
-  /** A line was interrupted since `received`, or since what was told last; nothing is told when nothing of it is left. */
+  /** A line was interrupted since `received`, or since what was told last; without length where another process received it later. */
   #tellTimes(received: number, told: { toldTo: number }, offer: Offer, interval: string | null): boolean {
-    const from = Math.max(received, told.toldTo)
     const to = Number(offer.receivedTime)
-    if (offer.declare === '' || to <= from) return false
+    const from = Math.min(Math.max(received, told.toldTo), to)
+    if (offer.declare === '') return false
     const range = `${interval === null ? '' : `${interval}@`}${from}-${to}`
     this.#tell(range, offer, { from, to, cause: offer.declare, ...(interval === null ? {} : { interval }) })
     told.toldTo = to

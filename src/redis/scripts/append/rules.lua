@@ -83,10 +83,11 @@ local function trade(at, _, cause)
   return verdict
 end
 
--- Tells an interruption from the last thing told to this event; answers nil when nothing of it is left to tell.
+-- Tells an interruption from the last thing told to this event. The event before may have come by the line of another
+-- process, whose frames waited longer: then it was received after this one, and the hole between them has no length.
 local function lineGap(before, toldTo, cause, at, interval)
-  local from, to = max(tonumber(before) or 0, tonumber(toldTo) or 0), tonumber(ARGV[at + 4])
-  if to <= from then return nil end
+  local to = tonumber(ARGV[at + 4])
+  local from = math.min(max(tonumber(before) or 0, tonumber(toldTo) or 0), to)
   local fromText, toText = text(from), ARGV[at + 4]
   local head, tail = '', ''
   if interval then head, tail = interval .. '@', ',"interval":"' .. interval .. '"' end
