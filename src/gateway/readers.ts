@@ -120,3 +120,21 @@ export interface StreamCatalogReader {
     page: PageRequest & { readonly market?: string; readonly instrument?: string; readonly channel?: Channel },
   ): Promise<Page<StreamReport>>
 }
+
+/** What a venue allows to one address that it sees, and what was spent of it. Durations in ms. */
+export interface LimitReport {
+  readonly venue: string
+  readonly egress: string
+  readonly weightPerMinute: number
+  readonly spent: number
+  readonly inFlight: number
+  readonly known: boolean
+  readonly minuteEndsInMs: number
+  readonly bannedForMs: number
+  readonly connectsInWindow: number
+}
+
+export interface LimitReader {
+  /** Ascending by venue and egress. */
+  all(): Promise<readonly LimitReport[]>
+}

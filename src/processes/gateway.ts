@@ -5,6 +5,7 @@ import { commandOperations } from '../gateway/resources/commands.ts'
 import { deadLetterOperations } from '../gateway/resources/dead-letters.ts'
 import { healthOperations, type Obstacles } from '../gateway/resources/health.ts'
 import { instrumentOperations } from '../gateway/resources/instruments.ts'
+import { limitOperations } from '../gateway/resources/limits.ts'
 import { routeOperations } from '../gateway/resources/routes.ts'
 import { streamOperations } from '../gateway/resources/streams.ts'
 import { subscriptionOperations } from '../gateway/resources/subscriptions.ts'
@@ -19,12 +20,16 @@ import { RedisTopicReports } from '../redis/control-reports.ts'
 import { CatalogView } from '../redis/gateway-catalog.ts'
 import { RedisGapReader } from '../redis/gateway-gaps.ts'
 import { RedisInstrumentReader } from '../redis/gateway-instruments.ts'
+import { RedisEgresses } from '../redis/gateway-limits.ts'
 import { RedisRequestMemory } from '../redis/gateway-memory.ts'
 import { RedisStreamCatalogReader } from '../redis/gateway-streams.ts'
 import type { Keys } from '../redis/keys.ts'
 import { RedisMembers } from '../redis/members.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { MARKET } from './ingest.ts'
+
+/** The venue's documented weight per minute until it tells its own. */
+const WEIGHT_PER_MINUTE = 6_000
 
 export interface GatewayParts {
   readonly config: Config
@@ -60,6 +65,7 @@ export function gatewayOnRedis(parts: GatewayParts): Gateway | null {
       topics: new RedisTopicReports(connection, keys),
     }),
     ...streamOperations(new RedisStreamCatalogReader(connection, catalog)),
+    ...limitOperations(new RedisEgresses(connection, keys, WEIGHT_PER_MINUTE)),
     ...workerOperations({ ...commands, members, expiryMs }),
     ...deadLetterOperations(new RedisDeadLetterBox(connection, keys)),
     ...healthOperations(() => [...parts.obstacles(), ...(connection.isReady ? [] : ['Redis cannot be reached'])]),

@@ -93,6 +93,16 @@ export class Keys {
     return `${this.prefix}:{limit:${venue}:${egress}}`
   }
 
+  /** Private: every egress that asks a venue, `VENUE EGRESS` -> when it was last named, us. */
+  get egresses(): string {
+    return `${this.prefix}:egresses`
+  }
+
+  /** Private: the queue of polls and what stands beside it. */
+  queue(name: string): string {
+    return `${this.prefix}:{bull}:${name}`
+  }
+
   /** The field of a stream in the catalog, also its name in a bell entry: `MARKET:INSTRUMENT:CHANNEL`. */
   static catalogField(name: StreamName): string {
     return `${name.market}:${name.instrument}:${name.channel}`
