@@ -4,6 +4,7 @@ import { buildDispatchTable, type RouteRule } from '../src/dispatcher/table.ts'
 import { Channel } from '../src/domain/event.ts'
 import { asMarket } from '../src/domain/instrument.ts'
 import { SystemClock } from '../src/lib/clock.ts'
+import { bookLimits } from '../src/processes/book-limits.ts'
 import { RedisConnection } from '../src/redis/connection.ts'
 import { RedisDeadLetterLog } from '../src/redis/dead-letter-log.ts'
 import { RedisEventBus } from '../src/redis/event-bus.ts'
@@ -29,7 +30,7 @@ class MelticaWorker implements BenchWorker {
     const clock = new SystemClock()
     const { config } = loadConfig({ redis: redisUrl, prefix: 'bench' })
     const { timeUnit, depthLimit, depthTimeoutMs, restTimeoutMs } = config.venues.binance
-    const { connections: options, frameBytesMax, redundancy: _, ...limits } = config.ingest
+    const { connections: options, frameBytesMax, redundancy: _, books: __, ...limits } = config.ingest
     const connection = new RedisConnection(config.redis, 'command')
     await connection.ready()
     const keys = new Keys(config.prefix, config.partitions)
@@ -73,7 +74,7 @@ class MelticaWorker implements BenchWorker {
       partitions: config.partitions,
       lanes: 1,
       deadLetters: new RedisDeadLetterLog(connection, keys, 1_000),
-      limits,
+      limits: { ...limits, books: bookLimits(config, WEIGHT_PER_MINUTE) },
       latency: this.#latency,
       incident: ({ kind, message }) => process.stderr.write(`${kind}: ${message}\n`),
     })

@@ -126,6 +126,17 @@ export const configSchema = group({
       bytesMax: integer(0, 16 * 1024 * 1024 * 1024),
       ageMsMax: integer(0, 600_000),
     }),
+    books: group({
+      proved: flag(),
+      refreshSeconds: integer(10, 86_400),
+      refreshWeightShare: number(0.001, 1),
+      silentSeconds: integer(10, 86_400),
+      quarantine: group({
+        failures: integer(1, 1_000),
+        withinSeconds: integer(1, 86_400),
+        forSeconds: integer(1, 86_400),
+      }),
+    }),
     connections: group({
       topicsPerConnection: integer(1, 1024),
       connectsPerWindowMax: integer(1).nullable(),

@@ -1,6 +1,9 @@
 import type { ChannelBatch, ChannelOutcome, OfferOutcome } from '../bus/publish.ts'
 import { isSnapshotUsable, judgeDelta } from '../domain/book/join.ts'
-import { GapCause, Quality } from '../domain/event.ts'
+import { GapCause, type Quality } from '../domain/event.ts'
+import type { VenueBookSnapshot } from '../venues/venue.ts'
+import type { BookGuard, GuardedLine } from './book-guard.ts'
+import { snapshotOffer } from './canonical.ts'
 import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
 import { bytesOf, type LineOffer, OfferQueue } from './line-offer.ts'
 import { OverlapWait } from './overlap.ts'
@@ -17,14 +20,13 @@ import type { LineRing } from './ring.ts'
  *
  * Only this instrument is touched by any of it. Pure: it is told the time and tells its wishes to the watch.
  */
-export class BookLine implements Line {
+export class BookLine implements Line, GuardedLine {
   readonly key: LineKey
   readonly counts = newLineCounts()
   tableVersion: number
   queued = false
-  /** The venue says that the instrument is not traded now. */
-  halted = false
 
+  readonly guard: BookGuard
   readonly #shared: LineShared
   readonly #pending = new OfferQueue()
   /** Deltas above a hole: held for the tolerance while joined, the buffer of the next snapshot while not. Sorted by first id. */
@@ -32,29 +34,43 @@ export class BookLine implements Line {
   readonly #overlap: OverlapWait
   readonly #ring: LineRing
   #flying: LineOffer[] = []
+  /** The call that is made holds a snapshot for a book that was joined already. */
+  #refreshes = false
   #state: 'unknown' | 'joined' | 'unjoined' = 'unknown'
   /** Newest snapshot that was not offered yet, or that was answered `early`. */
   #snapshot: LineOffer | null = null
   /** Last update id known to be in the stream, -1 while unknown. */
   #have = -1
-  #gapped = false
   #order = 0
   #epoch = ''
   #stopped = false
   /** The interruption since which nothing showed that the stream stands at the venue's present position. */
   #resume: { cause: GapCause; order: number } | null = { cause: GapCause.Disconnect, order: 1 }
 
-  constructor(key: LineKey, tableVersion: number, shared: LineShared) {
+  constructor(key: LineKey, tableVersion: number, shared: LineShared, guard: BookGuard) {
     this.key = key
     this.tableVersion = tableVersion
     this.#shared = shared
+    this.guard = guard
+    guard.line = this
     this.#overlap = new OverlapWait(shared.limits.overlapWaitMs)
     this.#ring = shared.ring.line()
   }
 
   get quality(): Quality {
-    if (this.#state !== 'joined') return this.#gapped ? Quality.Gapped : Quality.Syncing
-    return this.halted ? Quality.Halted : Quality.Live
+    return this.guard.shown.quality
+  }
+
+  get joined(): boolean {
+    return this.#state === 'joined' && !this.#stopped
+  }
+
+  get have(): number {
+    return this.#have
+  }
+
+  waiting(): LineOffer[] {
+    return [...this.#above.list(), ...this.#pending.list()].filter(({ kind }) => kind === 'DELTA')
   }
 
   /** Nothing came since the start or the last interruption, so the stream may stand behind the venue. */
@@ -84,7 +100,7 @@ export class BookLine implements Line {
     this.#stopped = false
     this.#state = 'unknown'
     this.#have = -1
-    this.#gapped = false
+    this.guard.unjoined(false, false)
     this.#resume = { cause, order: this.#order + 1 }
   }
 
@@ -98,6 +114,12 @@ export class BookLine implements Line {
     }
     this.#pending.push(offer)
     this.#shared.queue.enter(offer)
+    if (offer.kind === 'DELTA') this.guard.record(offer)
+  }
+
+  overtaken(snapshot: VenueBookSnapshot): void {
+    this.interrupted('', GapCause.Lost)
+    this.push(snapshotOffer(snapshot, this.#shared.trace(), false))
   }
 
   interrupted(_part: string, cause: GapCause): void {
@@ -124,6 +146,7 @@ export class BookLine implements Line {
     if (this.#overlap.holds(nowMs)) return false
     if (this.#pending.length > 0) return true
     if (this.#snapshot !== null && (this.#state !== 'joined' || this.#snapshotDue(this.#snapshot, nowMs))) return true
+    if (this.#state === 'joined' && this.guard.rolls(this.#have)) return true
     const head = this.#above.peek()
     if (head === undefined) return false
     if (this.#state !== 'unjoined') return judgeDelta(this.#have, head) !== 'gap' || this.#overdue(head, nowMs)
@@ -143,6 +166,7 @@ export class BookLine implements Line {
     if (this.#overlap.holds(nowMs)) return null
     if (this.#shared.pressure.overloaded && this.mergeable > 1) this.merge()
     const offers: LineOffer[] = []
+    this.#refreshes = false
     if (this.#state === 'unjoined') this.#takeUnjoined(offers, room, nowMs)
     else this.#takeFlowing(offers, room, nowMs)
     if (offers.length === 0) return null
@@ -153,8 +177,7 @@ export class BookLine implements Line {
       channel: this.key.channel,
       tableVersion: this.tableVersion,
       numbering: '',
-      // Entries enter a joined book only, so SYNCING and GAPPED are states of the line and never words on its entries.
-      quality: this.halted ? Quality.Halted : Quality.Live,
+      quality: this.guard.wordFor(this.#refreshes),
       epoch: this.#epoch,
       offers,
     }
@@ -192,7 +215,7 @@ export class BookLine implements Line {
       if (before !== 'joined' || (unproven && !this.unproven)) this.#shared.watch.joined(this.key)
       this.#dropPassedSnapshot()
     } else if (this.#state === 'unjoined' && this.#snapshot === null && !this.#stopped) {
-      this.#shared.watch.snapshotWanted(this.key, false)
+      this.guard.want(this.guard.shown.quality === 'GAPPED' ? 'gap' : 'start')
     }
     this.#ring.keep(offers, outcome, nowMs)
     if (this.#stopped) this.#letGo()
@@ -206,6 +229,7 @@ export class BookLine implements Line {
     for (const offer of this.#above.takeAll()) gauge.leave(offer)
     if (this.#snapshot !== null) queue.leave(this.#snapshot)
     this.#snapshot = null
+    this.guard.letGo()
     this.#ring.clear()
   }
 
@@ -255,6 +279,8 @@ export class BookLine implements Line {
       if (above) this.#hold(delta, nowMs)
       else if (delta.kind !== 'LOST') have = Math.max(have, delta.high)
     }
+    if (this.#state === 'joined' && this.guard.rolls(have))
+      this.#refreshes = this.guard.refresh(offers, room, have, this.#shared)
     for (;;) {
       const head = this.#above.peek()
       if (head === undefined) return
@@ -294,12 +320,12 @@ export class BookLine implements Line {
       if (!isSnapshotUsable(snapshot.high, this.#above.peek())) {
         this.#snapshot = null
         this.#shared.queue.leave(snapshot)
-        this.#shared.watch.snapshotWanted(this.key, true)
+        this.guard.want('start', true)
         return
       }
       if (!putOffer(offers, snapshot, room)) return
       this.#snapshot = null
-      this.#dropStale(snapshot.high)
+      this.counts.stale += this.#above.dropUpTo(snapshot.high, this.#shared.bookBuffers)
       have = snapshot.high
     }
     if (have < 0) return
@@ -321,7 +347,12 @@ export class BookLine implements Line {
     else this.counts.appended++
     if (offer.high > this.#have) this.#have = offer.high
     this.#proven(offer)
-    if (offer.known !== 'acknowledged') this.#shared.watch.appended(offer)
+    if (offer.kind === 'SNAPSHOT') {
+      if (offer.refresh) this.guard.refreshed()
+      else this.guard.joinedBySnapshot(offer.high)
+    }
+    // A snapshot that waited for its place says nothing of how long events take.
+    if (offer.known !== 'acknowledged' && !offer.refresh) this.#shared.watch.appended(offer)
   }
 
   #exception(offer: LineOffer, told: OfferOutcome, nowMs: number, retried: boolean): void {
@@ -333,26 +364,31 @@ export class BookLine implements Line {
         }
         this.#shared.queue.leave(offer)
         if (offer.kind === 'LOST') return
-        if (offer.known === 'new') this.counts.duplicates++
+        if (offer.refresh && offer.known === 'new') this.guard.refreshMissed()
+        else if (offer.known === 'new') this.counts.duplicates++
         if (offer.high >= this.#have) this.#proven(offer)
         return
       case 'gap':
         this.#putBack(offer, nowMs)
         return
       case 'early':
+        if (offer.refresh) {
+          this.#shared.queue.leave(offer)
+          this.guard.refreshMissed()
+          return
+        }
         if (offer.heldSinceMs === 0) offer.heldSinceMs = nowMs
         if (this.#snapshot === null) this.#snapshot = offer
         else this.#shared.queue.leave(offer)
         return
       case 'gapTold':
         this.counts.gaps++
-        this.#gapped = true
         this.#appended(offer)
         this.#shared.watch.gapTold(this.key, 0, -1, offer)
         return
       case 'gapToldRefused':
         this.counts.gaps++
-        this.#gapped = true
+        this.guard.unjoined(true, this.#have < 0)
         this.#proven(offer)
         offer.declare = ''
         this.#shared.watch.gapTold(this.key, 0, -1, offer)
@@ -368,7 +404,7 @@ export class BookLine implements Line {
     this.counts.refusedByReason[reason] = (this.counts.refusedByReason[reason] ?? 0) + 1
     if (reason === 'unjoined' && offer.kind === 'DELTA') {
       // Declared, and refused because a try whose answer got lost had told the gap.
-      if (offer.declare !== '') this.#gapped = true
+      if (offer.declare !== '') this.guard.unjoined(true, false)
       offer.declare = ''
       // It would continue what the stream has, and was refused all the same: after a reset ids count for nothing, and
       // offering it again and again would change nothing.
@@ -378,12 +414,12 @@ export class BookLine implements Line {
     }
     this.#shared.queue.leave(offer)
     if (reason === 'snapshot-too-old') {
-      this.#shared.watch.snapshotWanted(this.key, true)
+      this.guard.want('start', true)
       return
     }
     if (reason !== 'table-version') this.counts.refused++
     this.#shared.watch.refused(this.key, offer, reason, told.error)
-    if (reason === 'error' && offer.kind === 'SNAPSHOT') this.#shared.watch.snapshotWanted(this.key, true)
+    if (reason === 'error' && offer.kind === 'SNAPSHOT') this.guard.want('start', true)
   }
 
   /** A delta that the stream did not take and that is still wanted. */
@@ -396,10 +432,10 @@ export class BookLine implements Line {
     }
   }
 
-  #hold(delta: LineOffer, nowMs: number): void {
+  #hold(delta: LineOffer, nowMs: number, gauge = this.#shared.queue): void {
     if (delta.heldSinceMs === 0) delta.heldSinceMs = nowMs
     if (this.#above.insert(delta)) return
-    this.#shared.queue.leave(delta)
+    gauge.leave(delta)
     this.counts.duplicates++
   }
 
@@ -407,27 +443,10 @@ export class BookLine implements Line {
     const { bookBufferEventsMax, bookBuffersEventsMax } = this.#shared.limits
     if (this.#above.length >= bookBufferEventsMax || this.#shared.bookBuffers.events > bookBuffersEventsMax) {
       // The snapshot to come is younger than the older half, so nothing is lost by throwing that away.
-      for (let count = Math.ceil(this.#above.length / 2); count > 0; count--) {
-        const oldest = this.#above.shift()
-        if (oldest !== undefined) this.#shared.bookBuffers.leave(oldest)
-      }
+      this.#above.dropHalf(this.#shared.bookBuffers)
       this.counts.bufferRestarts++
     }
-    if (delta.heldSinceMs === 0) delta.heldSinceMs = nowMs
-    if (this.#above.insert(delta)) return
-    this.#shared.bookBuffers.leave(delta)
-    this.counts.duplicates++
-  }
-
-  #dropStale(last: number): void {
-    for (;;) {
-      const head = this.#above.peek()
-      // Sorted by first id, so the first that reaches beyond `last` need not be the last stale one; the script judges those.
-      if (head === undefined || head.high > last) return
-      this.#above.shift()
-      this.#shared.bookBuffers.leave(head)
-      this.counts.stale++
-    }
+    this.#hold(delta, nowMs, this.#shared.bookBuffers)
   }
 
   #dropPassedSnapshot(): void {
@@ -443,8 +462,9 @@ export class BookLine implements Line {
     const { queue, bookBuffers } = this.#shared
     if (state === 'unjoined') bookBuffers.moveFrom(queue, this.#above.length, this.#above.bytes)
     else if (this.#state === 'unjoined') queue.moveFrom(bookBuffers, this.#above.length, this.#above.bytes)
-    if (state === 'joined') this.#gapped = false
     this.#state = state
+    if (state === 'joined') this.guard.joined()
+    else this.guard.unjoined(this.guard.shown.quality === 'GAPPED', false)
   }
 
   #proven(offer: LineOffer): void {

@@ -176,6 +176,11 @@ export function offerOf(event: VenueEvent, data: string, trace: string): LineOff
   }
 }
 
+/** A snapshot of the venue as an offer; `refresh`: for a stream that stands just where it stands. */
+export function snapshotOffer(snapshot: VenueBookSnapshot, trace: string, refresh: boolean): LineOffer {
+  return { ...offerOf(snapshot, snapshotData(snapshot), trace), refresh }
+}
+
 /** Says of the missing ids `from`..`to` that they will not be fetched; nothing enters the stream. */
 export function giveUpOffer(from: number, to: number, how: string, receivedTimeUs: number, trace: string): LineOffer {
   return {

@@ -2,17 +2,18 @@ import { randomBytes } from 'node:crypto'
 import type { RefusalReason } from '../bus/publish.ts'
 import { Channel, GapCause, type Quality } from '../domain/event.ts'
 import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
-import type { Clock } from '../lib/clock.ts'
-import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueKline, VenueSink } from '../venues/venue.ts'
+import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueSink } from '../venues/venue.ts'
 import { Backfill } from './backfill.ts'
+import type { BookGuard } from './book-guard.ts'
+import { BookGuards } from './book-guards.ts'
 import { BookLine } from './book-line.ts'
-import { giveUpOffer, offerOf, payloadOf, typeOfKind } from './canonical.ts'
+import { giveUpOffer, offerOf, payloadOf, snapshotOffer, typeOfKind } from './canonical.ts'
 import { ChannelLine } from './channel-line.ts'
 import { DeadLetters } from './dead-letters.ts'
+import { GapFilling } from './gap-filling.ts'
 import { Lane } from './lane.ts'
 import type { LineKey, LineShared, LineWatch } from './line.ts'
 import { type LineOffer, OfferGauge } from './line-offer.ts'
-import { MissedBars } from './missed-bars.ts'
 import {
   type DispatcherIncident,
   type DispatcherLimits,
@@ -35,6 +36,8 @@ interface Binding {
   readonly route: TopicRoute
   readonly line: ChannelLine | BookLine
   readonly lane: Lane
+  /** Of the instrument's book, for its deltas and its best prices. */
+  readonly guard: BookGuard | null
 }
 
 /**
@@ -46,7 +49,6 @@ export class Dispatcher implements VenueSink {
   readonly market: Market
   readonly #options: DispatcherOptions
   readonly #limits: DispatcherLimits
-  readonly #clock: Clock
   readonly #lanes: Lane[] = []
   readonly #lines = new Map<string, ChannelLine | BookLine>()
   /** Instruments that the venue says are not traded now. */
@@ -61,7 +63,8 @@ export class Dispatcher implements VenueSink {
   readonly #deadLetters: DeadLetters
   readonly #snapshots: SnapshotRequests
   readonly #backfill: Backfill
-  readonly #missedBars = new MissedBars()
+  readonly #filling: GapFilling
+  readonly #guards: BookGuards
   readonly #tracePrefix = randomBytes(8).toString('hex')
   #traces = 0
   readonly #saturation: Saturation
@@ -79,7 +82,6 @@ export class Dispatcher implements VenueSink {
     this.#options = options
     this.market = options.market
     this.#limits = { ...defaultDispatcherLimits, ...options.limits }
-    this.#clock = options.clock
     const { clock, rest } = options
     const random = options.random ?? Math.random
     this.#ring = new Ring(this.#limits.ring)
@@ -124,12 +126,14 @@ export class Dispatcher implements VenueSink {
       clock,
       random,
       deliver: (key, snapshot) => this.#deliverSnapshot(key, snapshot),
-      failed: (key, error, attempt, delayMs) =>
-        this.#tellRetry('snapshot-failed', 'the request for a snapshot', key, error, attempt, delayMs),
+      failed: (key, error, attempt, delayMs) => {
+        if (this.#guards.of(key.instrument)?.requestFailed() === false) return false
+        this.#tellRetry('snapshot-failed', 'the request for a snapshot', key, error, attempt, delayMs)
+        return true
+      },
       ended: settled,
     })
-    const snapshotWanted = (key: LineKey): void => this.#snapshots.want(key, false)
-    this.#quietBooks = new QuietBooks({ clock, ...this.#limits, snapshotWanted })
+    this.#quietBooks = new QuietBooks({ clock, ...this.#limits })
     this.#backfill = new Backfill({
       rest,
       clock,
@@ -143,6 +147,20 @@ export class Dispatcher implements VenueSink {
         this.#tellRetry('backfill-failed', 'fetching what is missing', key, error, attempt, delayMs),
       ended: settled,
     })
+    this.#filling = new GapFilling({
+      backfill: this.#backfill,
+      ageMsMax: this.#limits.backfill.ageMsMax,
+      numberingOf: (key) => (this.#lineOf(key) as ChannelLine).numbering,
+      giveUp: (key, from, to, how) => this.#push(key, giveUpOffer(from, to, how, clock.nowUs(), this.#trace())),
+    })
+    this.#guards = new BookGuards({
+      limits: this.#limits.books,
+      clock,
+      want: (key, tooOld) => this.#snapshots.want(key, tooOld),
+      ready: (key) => this.#laneOf(key.instrument).markReady(this.#lineOf(key)),
+      tell: (incident) => this.#tell(incident),
+      changed: ({ instrument }, shown) => options.qualityChanged?.(instrument, shown),
+    })
     this.#shared = {
       limits: this.#limits,
       queue: this.#queue,
@@ -150,6 +168,7 @@ export class Dispatcher implements VenueSink {
       watch: this.#watch(),
       ring: this.#ring,
       pressure: this.#saturation,
+      trace: () => this.#trace(),
       covered: options.covered ?? (() => false),
     }
     this.#table = options.table
@@ -173,18 +192,23 @@ export class Dispatcher implements VenueSink {
         const key: LineKey = { market: table.market, instrument, symbol, channel }
         line =
           channel === Channel.OrderBook
-            ? new BookLine(key, table.version, this.#shared)
+            ? new BookLine(key, table.version, this.#shared, this.#guards.create(key))
             : new ChannelLine(key, route.numbering, table.version, this.#shared)
         this.#lines.set(id, line)
       }
-      if (line instanceof BookLine) line.halted = this.#halted.has(route.instrument)
+      if (line instanceof BookLine) line.guard.fact({ kind: 'halted', halted: this.#halted.has(route.instrument) })
       line.tableVersion = route.version ?? table.version
       if (!wanted.has(line)) {
         wanted.add(line)
         if (unheard.has(`${route.instrument}:${route.channel}`)) line.start(GapCause.NotSubscribed)
         else if (line.stopped) line.start(GapCause.Disconnect)
       }
-      bindings.set(route.topic, { route, line, lane: this.#laneOf(route.instrument) })
+      bindings.set(route.topic, { route, line, lane: this.#laneOf(route.instrument), guard: null })
+    }
+    for (const [topic, binding] of bindings) {
+      const { channel, instrument } = binding.route
+      if (channel !== Channel.Quote && channel !== Channel.OrderBook) continue
+      bindings.set(topic, { ...binding, guard: this.#guards.of(instrument) })
     }
     this.#bindings = bindings
     for (const line of this.#lines.values()) {
@@ -193,7 +217,7 @@ export class Dispatcher implements VenueSink {
     }
   }
 
-  event(event: VenueEvent): void {
+  event(event: VenueEvent, connection = 0): void {
     if (this.#closed) return
     this.#received++
     const binding = this.#bindings.get(event.topic)
@@ -201,13 +225,17 @@ export class Dispatcher implements VenueSink {
       this.#unrouted(event)
       return
     }
+    const { route, line, guard } = binding
+    if (guard !== null) {
+      if (event.kind === 'delta') guard.delta(event, connection)
+      else if (event.kind === 'quote') guard.ticker(event, connection)
+    }
     const data = payloadOf(event)
-    const { route, line } = binding
     if (route.filter !== null && !route.filter(this.#canonical(event, route, data))) {
       this.#filtered++
       return
     }
-    if (event.kind === 'kline') this.#fetchMissedBars(line.key, event)
+    if (event.kind === 'kline') this.#filling.bar(line.key, event)
     line.push(offerOf(event, data, this.#trace()))
     binding.lane.markReady(line)
     if (!this.#saturation.saturated) this.#saturation.grown()
@@ -225,6 +253,7 @@ export class Dispatcher implements VenueSink {
       // What overflowed because the bus does not take it is the bus's doing.
       const told = cause === GapCause.Overflow && binding.lane.failing ? GapCause.SinkDown : cause
       binding.line.interrupted(binding.route.interval, told)
+      if (binding.route.channel === Channel.Quote) binding.guard?.tickersInterrupted()
     }
   }
 
@@ -253,8 +282,7 @@ export class Dispatcher implements VenueSink {
       const halted = status !== '' && status !== 'TRADING'
       if (halted) this.#halted.add(instrument)
       else this.#halted.delete(instrument)
-      const book = this.#bookOf(instrument)
-      if (book !== null) book.halted = halted
+      this.#bookOf(instrument)?.guard.fact({ kind: 'halted', halted })
     }
   }
 
@@ -274,7 +302,7 @@ export class Dispatcher implements VenueSink {
   /** Fetches a new snapshot of an instrument's book; false where none flows here. */
   resync(instrument: Instrument): boolean {
     const book = this.#bookOf(instrument)
-    if (book !== null) this.#snapshots.want(book.key, false)
+    book?.guard.want('asked')
     return book !== null
   }
 
@@ -326,6 +354,7 @@ export class Dispatcher implements VenueSink {
       filtered: this.#filtered,
       ignored: this.#ignored,
       publishFailures: this.#publishFailures,
+      books: this.#guards.stats(),
     }
   }
 
@@ -334,6 +363,7 @@ export class Dispatcher implements VenueSink {
     this.#closed = true
     this.#saturation.close()
     this.#snapshots.close()
+    this.#guards.close()
     this.#backfill.close()
     for (const lane of this.#lanes) lane.close()
     this.#quietBooks.close()
@@ -363,47 +393,16 @@ export class Dispatcher implements VenueSink {
   #watch(): LineWatch {
     return {
       appended: (offer) => this.#options.latency?.record(this.#answeredUs - offer.receivedTimeUs),
-      gapTold: (key, from, to, shown) => this.#fillGap(key, from, to, shown),
+      gapTold: (key, from, to, shown) => this.#filling.told(key, from, to, shown),
       refused: (key, offer, reason, error) => this.#refused(key, offer, reason, error),
-      snapshotWanted: (key, tooOld) => this.#snapshots.want(key, tooOld),
-      joined: (key) => this.#snapshots.drop(key),
+      joined: (key) => {
+        if (!this.#guards.of(key.instrument)?.wanting) this.#snapshots.drop(key)
+      },
     }
-  }
-
-  #fillGap(key: LineKey, from: number, to: number, shown: LineOffer): void {
-    if (shown.declare === GapCause.NotSubscribed) {
-      // Nobody wanted it, so nobody is to pay for it.
-      if (key.channel !== Channel.Trade || to < from) return
-      this.#push(key, giveUpOffer(from, to, GapCause.NotSubscribed, this.#clock.nowUs(), this.#trace()))
-      return
-    }
-    if (key.channel === Channel.Trade) {
-      const { numbering } = this.#lineOf(key) as ChannelLine
-      if (to < from || numbering === '') return
-      const shownTimeUs = shown.venueTime === '' ? shown.receivedTimeUs : Number(shown.venueTime)
-      this.#backfill.trades({ key, numbering, from, to, shownTimeUs })
-    } else if (key.channel === Channel.Kline) {
-      const [openTimeUs, endTimeUs] = shown.first.split('@').map(Number) as [number, number]
-      const oldestUs = openTimeUs - this.#limits.backfill.ageMsMax * 1_000 - (endTimeUs - openTimeUs)
-      this.#backfill.klines({
-        key,
-        interval: shown.part,
-        fromOpenTimeUs: Math.max(from, oldestUs),
-        toOpenTimeUs: to,
-      })
-    }
-  }
-
-  #fetchMissedBars(key: LineKey, bar: VenueKline): void {
-    const missed = this.#missedBars.see(bar)
-    if (missed === null) return
-    const oldestUs = bar.openTimeUs - this.#limits.backfill.ageMsMax * 1_000 - (bar.closeTimeUs - bar.openTimeUs)
-    const fromOpenTimeUs = Math.max(missed.fromOpenTimeUs, oldestUs)
-    this.#backfill.klines({ key, interval: bar.interval, fromOpenTimeUs, toOpenTimeUs: missed.toOpenTimeUs })
   }
 
   #refused(key: LineKey, offer: LineOffer, reason: RefusalReason, error: string | null): void {
-    if (reason === 'table-version' && this.#tableLag.tolerates(key, this.#clock.monotonicMs())) return
+    if (reason === 'table-version' && this.#tableLag.tolerates(key, this.#options.clock.monotonicMs())) return
     const detail = `${key.instrument} ${offer.kind} ${offer.id}: ${error ?? reason}`
     this.#deadLetters.add(
       `refused-${reason}`,
@@ -437,7 +436,8 @@ export class Dispatcher implements VenueSink {
   #deliverSnapshot(key: LineKey, snapshot: VenueBookSnapshot): void {
     // A venue that has no book yet says -1.
     if (snapshot.last < 0) this.#snapshots.want(key, true)
-    else this.#offerTo(key, snapshot)
+    else if (this.#guards.of(key.instrument)?.answered(snapshot) !== false)
+      this.#push(key, snapshotOffer(snapshot, this.#trace(), false))
   }
 
   #offerTo(key: LineKey, event: VenueEvent): void {

@@ -123,6 +123,10 @@ export class OfferQueue {
     return before - items.length
   }
 
+  list(): LineOffer[] {
+    return this.#items.slice(this.#head)
+  }
+
   takeAll(): LineOffer[] {
     const all = this.#items.slice(this.#head)
     this.#items = []
@@ -130,6 +134,26 @@ export class OfferQueue {
     this.#merged = 0
     this.bytes = 0
     return all
+  }
+
+  /** Drops from the front what covers nothing above `high`; answers how many. */
+  dropUpTo(high: number, gauge: OfferGauge): number {
+    let dropped = 0
+    // Sorted by first id, so the first that reaches beyond it need not be the last such one; the script judges those.
+    for (let head = this.peek(); head !== undefined && head.high <= high; head = this.peek()) {
+      this.shift()
+      gauge.leave(head)
+      dropped++
+    }
+    return dropped
+  }
+
+  /** Drops the older half. */
+  dropHalf(gauge: OfferGauge): void {
+    for (let count = Math.ceil(this.length / 2); count > 0; count--) {
+      const oldest = this.shift()
+      if (oldest !== undefined) gauge.leave(oldest)
+    }
   }
 
   /** Puts it where its first id belongs; false when one that covers the same ids is there already. */

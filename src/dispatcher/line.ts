@@ -90,8 +90,6 @@ export interface LineWatch {
   gapTold(key: LineKey, from: number, to: number, shown: LineOffer): void
   /** The stream did not take it and never will; `error` holds Redis's words where there are any. */
   refused(key: LineKey, offer: LineOffer, reason: RefusalReason, error: string | null): void
-  /** An unjoined book needs a snapshot; `tooOld` when the one before it was. */
-  snapshotWanted(key: LineKey, tooOld: boolean): void
   /** The book is joined: a wish for a snapshot is void. */
   joined(key: LineKey): void
 }
@@ -109,6 +107,8 @@ export interface LineShared {
   readonly watch: LineWatch
   readonly ring: Ring
   readonly pressure: Pressure
+  /** A new trace id, for what is made here. */
+  trace(): string
   /** Whether another process's line feeds this instrument's streams too. */
   covered(instrument: Instrument): boolean
 }

@@ -1,9 +1,11 @@
 import type { EventBus } from '../bus/publish.ts'
 import type { Channel } from '../domain/event.ts'
 import type { Instrument, Market } from '../domain/instrument.ts'
+import type { ShownQuality } from '../domain/quality.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { VenueRest } from '../venues/venue.ts'
 import type { BackfillLimits } from './backfill.ts'
+import type { BookLimits } from './book-guard.ts'
 import type { DeadLetterLog } from './dead-letters.ts'
 import type { LaneLimits } from './lane.ts'
 import type { LineLimits } from './line.ts'
@@ -24,6 +26,7 @@ export interface DispatcherLimits extends LineLimits, LaneLimits, SaturationLimi
   readonly backfill: BackfillLimits
   /** What was acknowledged and is kept for a Redis that comes back without it. */
   readonly ring: RingLimits
+  readonly books: BookLimits
 }
 
 export const defaultDispatcherLimits: DispatcherLimits = {
@@ -49,6 +52,15 @@ export const defaultDispatcherLimits: DispatcherLimits = {
   deadLetterKindsMax: 1_000,
   backfill: { ageMsMax: 600_000, idsPerGapMax: 50_000, gapsAtOnceMax: 16, gapsWaitingMax: 10_000 },
   ring: { bytesMax: 64 * 1_024 * 1_024, ageMsMax: 30_000 },
+  books: {
+    proved: true,
+    refreshMs: 180_000,
+    refreshesPerMinuteMax: 4,
+    silentMs: 300_000,
+    reachLevelsMin: 50,
+    recordedMax: 2_000,
+    quarantine: { failuresMax: 5, withinMs: 600_000, forMs: 300_000 },
+  },
 }
 
 /** Something went wrong and was dealt with; for the log, which limits how often it says the same. */
@@ -63,6 +75,10 @@ export interface DispatcherIncident {
     | 'saturated'
     | 'drained'
     | 'sink-changed'
+    | 'book-resync'
+    | 'book-mismatch'
+    | 'book-quarantined'
+    | 'book-released'
   readonly message: string
   readonly instrument?: Instrument
   readonly channel?: Channel
@@ -84,6 +100,8 @@ export interface DispatcherOptions {
   /** Takes the time from the arrival of each appended event to the reply that told it, us. */
   readonly latency?: { record(latencyUs: number): void }
   readonly incident?: (incident: DispatcherIncident) => void
+  /** The quality of a book is another one. */
+  readonly qualityChanged?: (instrument: Instrument, shown: ShownQuality) => void
   /** Another Redis process answers than before: what was written to the old one beside the streams may be gone. */
   readonly sinkChanged?: () => void
   /** Whether another process's line feeds this instrument's streams too; not given: none does. */

@@ -1,13 +1,11 @@
 import type { Clock } from '../lib/clock.ts'
 import type { BookLine } from './book-line.ts'
-import type { LineKey } from './line.ts'
 
 export interface QuietBooksOptions {
   readonly clock: Clock
   /** How long a book that was never heard of may stay quiet, and one that was interrupted, ms. */
   readonly quietBookDelayMs: number
   readonly silentBookDelayMs: number
-  snapshotWanted(key: LineKey): void
 }
 
 /** Books whose topics the venue acknowledged: one that stays quiet from there on asks for its snapshot by itself. */
@@ -21,11 +19,11 @@ export class QuietBooks {
 
   acked(topic: string, line: BookLine): void {
     if (!line.unproven) return
-    const { clock, quietBookDelayMs, silentBookDelayMs, snapshotWanted } = this.#options
+    const { clock, quietBookDelayMs, silentBookDelayMs } = this.#options
     this.#waits.get(topic)?.()
     const cancel = clock.after(line.unknown ? quietBookDelayMs : silentBookDelayMs, () => {
       this.#waits.delete(topic)
-      if (line.unproven && line.idle && !line.stopped) snapshotWanted(line.key)
+      if (line.unproven && line.idle && !line.stopped) line.guard.want('quiet')
     })
     this.#waits.set(topic, cancel)
   }

@@ -13,7 +13,8 @@ export interface SnapshotRequestsOptions {
   readonly clock: Clock
   readonly random: () => number
   deliver(key: LineKey, snapshot: VenueBookSnapshot): void
-  failed(key: LineKey, error: unknown, attempt: number, delayMs: number): void
+  /** False: it need not be asked again. */
+  failed(key: LineKey, error: unknown, attempt: number, delayMs: number): boolean
   /** A request ended, whatever came of it. */
   ended(): void
 }
@@ -97,7 +98,7 @@ export class SnapshotRequests {
           this.failures++
           if (this.#closed) return
           const delayMs = retryDelayMs(error, wish.failures, this.#options.random)
-          this.#options.failed(wish.key, error, wish.failures, delayMs)
+          if (!this.#options.failed(wish.key, error, wish.failures, delayMs)) return
           wish.wanted = true
           this.#wait(wish, delayMs)
         },

@@ -1,6 +1,7 @@
 import type { RefusalReason } from '../bus/publish.ts'
 import { CanonicalType, Channel } from '../domain/event.ts'
 import type { Backfill } from './backfill.ts'
+import type { BookStats } from './book-guards.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import type { Line } from './line.ts'
 import type { OfferGauge } from './line-offer.ts'
@@ -45,6 +46,7 @@ export interface DispatcherStats {
   readonly snapshotFailures: number
   readonly backfillTrades: number
   readonly backfillFailures: number
+  readonly books: BookStats
 }
 
 /** The canonical type of the plain events of a channel, and of its gaps. */

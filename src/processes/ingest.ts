@@ -20,6 +20,7 @@ import { BinanceRest, BinanceStreams, parseTopic, topicFor } from '../venues/bin
 import { SymbolTable } from '../venues/binance/symbols.ts'
 import { LocalRequestBudget } from '../venues/budget.ts'
 import { Connections } from '../venues/connections/connections.ts'
+import { bookLimits } from './book-limits.ts'
 import { type FollowedTable, TableFollower } from './control-follow.ts'
 import { type ReportSink, TopicReporter } from './control-reporter.ts'
 import { IngestShare, type ShareIncident } from './ingest-share.ts'
@@ -156,7 +157,7 @@ export class Ingest {
     if (signal.aborted || this.#parts.control.table === null) return
     const table = this.#follower.useInstruments(infos)
     const { timeUnit } = config.venues.binance
-    const { connections, frameBytesMax, redundancy: _, ...limits } = config.ingest
+    const { connections, frameBytesMax, redundancy: _, books: __, ...limits } = config.ingest
     this.#dispatcher = new Dispatcher({
       market: MARKET,
       table,
@@ -166,7 +167,7 @@ export class Ingest {
       partitions: config.partitions,
       lanes: this.#parts.isCluster ? config.partitions : 1,
       deadLetters: this.#parts.deadLetters,
-      limits,
+      limits: { ...limits, books: bookLimits(config, WEIGHT_PER_MINUTE) },
       latency: { record: (us) => this.#measure(latency, us) },
       incident: this.#parts.incident,
       covered: (instrument) => this.#share.shares(partitionOf(MARKET, instrument, config.partitions)),

@@ -194,7 +194,8 @@ export interface VenueRest {
 
 /** Where the venue's events go: the dispatcher. None of these waits; fullness is told by `saturated`. */
 export interface VenueSink {
-  event(event: VenueEvent): void
+  /** `connection` tells apart the connections of this process: what one delivers is in order. */
+  event(event: VenueEvent, connection?: number): void
   rejected(frame: RejectedFrame): void
   /** These topics flowed and were interrupted without another line covering them; the next event of each resumes it. */
   interrupted(topics: readonly string[], cause: GapCause): void

@@ -4,7 +4,11 @@ import { FILTER_OPERATORS } from '../../src/config/schema.ts'
 import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
 import { compileFilter, type FilterRule } from '../../src/dispatcher/filters.ts'
 import type { RouteRule } from '../../src/dispatcher/table.ts'
+import { bookLimits } from '../../src/processes/book-limits.ts'
 import { defaultConnectionsOptions } from '../../src/venues/connections/options.ts'
+
+/** What Binance allows. */
+const WEIGHT_PER_MINUTE = 6_000
 
 /** The parts carry bounds for their own tests; what runs is config/meltica.yaml. The two must not drift apart. */
 describe('config/meltica.yaml and the parts it steers', () => {
@@ -12,7 +16,8 @@ describe('config/meltica.yaml and the parts it steers', () => {
 
   it('agree on the bounds of the dispatcher', () => {
     const limits: Record<string, unknown> = { ...defaultDispatcherLimits }
-    const shared = Object.entries(config.ingest).filter(([name]) => name in limits)
+    const steered = { ...config.ingest, books: bookLimits(config, WEIGHT_PER_MINUTE) }
+    const shared = Object.entries(steered).filter(([name]) => name in limits)
     expect(shared).to.have.length.above(8)
     for (const [name, value] of shared) expect(value, name).to.deep.equal(limits[name])
   })

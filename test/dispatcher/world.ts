@@ -1,5 +1,10 @@
 import type { DeadLetter } from '../../src/dispatcher/dead-letters.ts'
-import { Dispatcher, type DispatcherIncident, type DispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
+import {
+  Dispatcher,
+  type DispatcherIncident,
+  type DispatcherLimits,
+  defaultDispatcherLimits,
+} from '../../src/dispatcher/dispatcher.ts'
 import { buildDispatchTable, type RouteRule } from '../../src/dispatcher/table.ts'
 import type { GapCause, Level, TradeNumbering } from '../../src/domain/event.ts'
 import {
@@ -80,6 +85,9 @@ function ask<Answer>(list: Asked<Answer>[], symbol: VenueSymbol, args: readonly 
   return new Promise((answer, fail) => list.push({ symbol, args, answer, fail }))
 }
 
+/** Levels and best prices of most tests here are made up and prove nothing. */
+export const unproved = { ...defaultDispatcherLimits.books, proved: false }
+
 /** A dispatcher between a scripted venue and the naive bus, on a manual clock. */
 export class World {
   readonly clock = new ManualClock()
@@ -88,10 +96,16 @@ export class World {
   readonly letters: DeadLetter[] = []
   readonly incidents: DispatcherIncident[] = []
   readonly latencies: number[] = []
+  readonly qualities: string[] = []
   readonly dispatcher: Dispatcher
 
   constructor(
-    options: { limits?: Partial<DispatcherLimits>; bus?: NaiveBus; table?: ReturnType<typeof tableOf> } = {},
+    options: {
+      limits?: Partial<DispatcherLimits>
+      books?: DispatcherLimits['books']
+      bus?: NaiveBus
+      table?: ReturnType<typeof tableOf>
+    } = {},
   ) {
     this.bus = options.bus ?? new NaiveBus()
     this.dispatcher = new Dispatcher({
@@ -106,7 +120,9 @@ export class World {
       latency: { record: (us) => this.latencies.push(us) },
       incident: (incident) => this.incidents.push(incident),
       random: () => 0.5,
-      ...(options.limits ? { limits: options.limits } : {}),
+      qualityChanged: (instrument, { quality, reason }) =>
+        this.qualities.push(`${instrument} ${quality} ${reason}`.trim()),
+      limits: { ...options.limits, books: options.books ?? unproved },
     })
   }
 

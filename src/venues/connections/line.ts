@@ -343,7 +343,7 @@ export class Line {
             return
           }
         }
-        sink.event(frame.event)
+        sink.event(frame.event, this.generation)
         if (sink.saturated) owner.sinkSaturated()
         return
       }

@@ -1,0 +1,408 @@
+import { Book } from '../domain/book/book.ts'
+import { BookProof, type BookUpdate, isSoundSnapshot } from '../domain/book/proof.ts'
+import { compareDecimal } from '../domain/decimal.ts'
+import type { Level, Quality } from '../domain/event.ts'
+import {
+  enteringWord,
+  type Mismatch,
+  newQuality,
+  type QualityFact,
+  type QualityState,
+  type QuarantineLimits,
+  type ShownQuality,
+  stepQuality,
+} from '../domain/quality.ts'
+import type { VenueBookDelta, VenueBookSnapshot, VenueQuote } from '../venues/venue.ts'
+import { snapshotOffer } from './canonical.ts'
+import { type CallRoom, type LineKey, type LineShared, putOffer } from './line.ts'
+import type { LineOffer } from './line-offer.ts'
+
+/** Why the venue is asked for a snapshot. */
+export type ResyncReason = 'start' | 'gap' | 'quiet' | Mismatch | 'silent' | 'edge' | 'blind' | 'refresh' | 'asked'
+
+/** The bounds of the proof; every number has its default in `options.ts`. */
+export interface BookLimits {
+  /** Whether deltas are proved at all; without it books are joined and contiguous, and nothing else is known. */
+  readonly proved: boolean
+  /** A book is compared with a snapshot, and that put into its stream, this often, ms. */
+  readonly refreshMs: number
+  /** So many requests a minute for that, over all books; more books are compared less often. */
+  readonly refreshesPerMinuteMax: number
+  /** Without a delta for so long although the best prices moved a book is stale, ms. */
+  readonly silentMs: number
+  /** With fewer known levels on a side of which more exist it is asked for again. */
+  readonly reachLevelsMin: number
+  /** Deltas kept to bring a snapshot up to date; beyond, the older half goes. */
+  readonly recordedMax: number
+  readonly quarantine: QuarantineLimits
+}
+
+/** The line behind the guard. */
+export interface GuardedLine {
+  /** Deltas that are not in the stream yet. */
+  waiting(): LineOffer[]
+  /** Last update id known to be in the stream, -1 while unknown. */
+  readonly have: number
+  readonly joined: boolean
+  /** Nothing showed since an interruption that the stream stands where the venue stands. */
+  readonly unproven: boolean
+  /** The venue is ahead of the stream, and what lies between does not come: the hole is to be told and healed by this. */
+  overtaken(snapshot: VenueBookSnapshot): void
+}
+
+export interface GuardOwner {
+  nowMs(): number
+  nowUs(): number
+  want(guard: BookGuard, reason: ResyncReason, tooOld: boolean): void
+  /** The word shown is another one. */
+  changed(guard: BookGuard): void
+  mismatched(guard: BookGuard, mismatch: Mismatch): void
+  quarantined(guard: BookGuard): void
+  released(guard: BookGuard): void
+  /** Verdicts wait for `sweepVerdicts`. */
+  verdictsWait(guard: BookGuard): void
+  /** The line has something to offer. */
+  ready(guard: BookGuard): void
+}
+
+/** A snapshot this far ahead of a stream that does not move shows that deltas were lost, ms. */
+const AHEAD_MS = 5_000
+/** What a snapshot may weigh, so that it finds room: 1,000 levels a side and more. */
+const REFRESH_BYTES = 128 * 1_024
+/** A refresh that another writer was faster than is tried so often. */
+const REFRESH_TRIES_MAX = 8
+/** With these the asking can wait for its turn and need not be repeated when it fails. */
+const UNHURRIED: ReadonlySet<ResyncReason> = new Set<ResyncReason>(['edge', 'blind', 'refresh'])
+
+const NO_LINE: GuardedLine = {
+  ...{ waiting: () => [], overtaken: () => {}, have: -1 },
+  ...{ joined: false, unproven: false },
+}
+
+/**
+ * What is known of one book beside its line: its proof, its quality, and which snapshot it needs why. While one is asked
+ * for, the deltas are recorded, so that the answer can be brought to where the stream stands when it goes in.
+ */
+export class BookGuard {
+  readonly key: LineKey
+  line: GuardedLine = NO_LINE
+  readonly proof: BookProof | null
+  readonly #limits: BookLimits
+  readonly #owner: GuardOwner
+  #quality: QualityState
+  /** Deltas since a snapshot was asked for; null while none is. */
+  #recorded: LineOffer[] | null = null
+  #reason: ResyncReason = 'start'
+  /** An answer that waits for the stream to get there. */
+  #snapshot: VenueBookSnapshot | null = null
+  #snapshotMs = 0
+  #tries = 0
+  /** When the stream got its last snapshot, monotonic; of a book that never had one, when it was joined. */
+  #refreshedMs: number
+  #lastDeltaUs = 0
+  #lastTickerUs = 0
+  #lastDeltaId = 0
+  #holedSweeps = 0
+
+  constructor(key: LineKey, limits: BookLimits, owner: GuardOwner) {
+    this.key = key
+    this.#limits = limits
+    this.#owner = owner
+    this.proof = limits.proved ? new BookProof() : null
+    this.#quality = newQuality(owner.nowUs())
+    this.#refreshedMs = owner.nowMs()
+  }
+
+  /** A snapshot is asked for or waits for its place. */
+  get wanting(): boolean {
+    return this.#recorded !== null
+  }
+
+  get shown(): ShownQuality {
+    return this.#quality.shown
+  }
+
+  /**
+   * The word for the entries of a call. Entries enter a joined book only, so SYNCING and the GAPPED of a hole are never
+   * words on them; what is put right by a snapshot in the same call is not told any more.
+   */
+  wordFor(refreshes: boolean): Quality {
+    return enteringWord(this.#quality, refreshes)
+  }
+
+  fact(fact: QualityFact): void {
+    const before = this.#quality
+    const owner = this.#owner
+    this.#quality = stepQuality(before, fact, owner.nowMs(), owner.nowUs(), this.#limits.quarantine)
+    if (this.#quality.shown !== before.shown) owner.changed(this)
+  }
+
+  // What the venue tells, before it is merged with anything
+
+  delta(event: VenueBookDelta, line: number): void {
+    this.#lastDeltaUs = event.receivedTimeUs
+    this.#lastDeltaId = event.last
+    if (this.#quality.silent) this.fact({ kind: 'silent', silent: false })
+    if (this.proof === null) return
+    const mismatch = this.proof.update(event, line, event.receivedTimeUs)
+    if (mismatch !== null) this.#mismatch(mismatch)
+    else if (this.proof.waiting) this.#owner.verdictsWait(this)
+  }
+
+  ticker(event: VenueQuote, line: number): void {
+    this.#lastTickerUs = event.receivedTimeUs
+    if (this.proof === null) return
+    const mismatch = this.proof.ticker(event, line)
+    if (mismatch !== null) this.#mismatch(mismatch)
+  }
+
+  /** False when no verdict waits any more. */
+  sweepVerdicts(): boolean {
+    const mismatch = this.proof?.sweep(this.#owner.nowUs()) ?? null
+    if (mismatch !== null) this.#mismatch(mismatch)
+    return this.proof?.waiting ?? false
+  }
+
+  tickersInterrupted(): void {
+    this.proof?.tickersInterrupted()
+  }
+
+  // What the line tells
+
+  /** Every delta on its way to the stream. */
+  record(offer: LineOffer): void {
+    const recorded = this.#recorded
+    if (recorded === null) return
+    recorded.push(offer)
+    if (recorded.length > this.#limits.recordedMax) recorded.splice(0, Math.ceil(recorded.length / 2))
+  }
+
+  joined(): void {
+    if (this.#quality.joined) return
+    this.fact({ kind: 'joined' })
+    this.#refreshedMs = this.#owner.nowMs()
+    if (this.#snapshot === null) this.#recorded = null
+    if (this.#quality.doubt !== null) this.want(this.#quality.doubt)
+  }
+
+  /** `renumbered`: the venue's ids began anew. */
+  unjoined(gapped: boolean, renumbered: boolean): void {
+    this.fact({ kind: 'unjoined', gapped })
+    if (!renumbered) return
+    this.proof?.goBlind()
+    this.proof?.tickersInterrupted()
+  }
+
+  want(reason: ResyncReason, tooOld = false): void {
+    if (this.#quality.quarantinedUntilMs > 0 && this.line.joined) return
+    this.#recorded ??= this.line.waiting()
+    this.#reason = reason
+    this.#owner.want(this, reason, tooOld)
+  }
+
+  /** The request failed. False: it is not to be repeated. */
+  requestFailed(): boolean {
+    if (!UNHURRIED.has(this.#reason) || !this.line.joined) return true
+    this.letGo()
+    return false
+  }
+
+  // Snapshots
+
+  /** The venue's answer; true when the line shall take it, to be joined by it. */
+  answered(snapshot: VenueBookSnapshot): boolean {
+    if (this.proof !== null && !isSoundSnapshot(snapshot)) {
+      this.want(this.#reason, true)
+      return false
+    }
+    const { joined, unproven } = this.line
+    if (joined && !unproven) {
+      if (this.#recorded === null) return false
+      if (this.#quality.doubt !== null && this.proof !== null && snapshot.last < this.proof.wrongSince) {
+        this.want(this.#reason, true)
+        return false
+      }
+      this.#snapshot = snapshot
+      this.#snapshotMs = this.#owner.nowMs()
+      this.#tries = 0
+      this.#owner.ready(this)
+      return false
+    }
+    const recorded = this.#recorded ?? this.line.waiting()
+    this.proof?.join(snapshot, recorded.map(updateOf))
+    this.#recorded = null
+    return true
+  }
+
+  /** Whether a snapshot can be brought to `have`. */
+  rolls(have: number): boolean {
+    return this.#snapshot !== null && this.#snapshot.last <= have
+  }
+
+  /**
+   * The snapshot that waits, brought to `have` by the recorded deltas; null where one of them is missing. On the way the
+   * book is compared with it.
+   */
+  roll(have: number): VenueBookSnapshot | null {
+    const snapshot = this.#snapshot
+    const recorded = this.#recorded
+    if (snapshot === null || recorded === null) return null
+    const updates = recorded.map(updateOf).sort((left, right) => left.first - right.first)
+    const rolled = rollForward(snapshot, updates, have)
+    if (rolled === null) {
+      // The host that answered lags behind the stream's.
+      this.#snapshot = null
+      if (this.#tries++ < REFRESH_TRIES_MAX) this.want(this.#reason, true)
+      else this.letGo()
+      return null
+    }
+    const { proof } = this
+    if (proof !== null) {
+      const differing = proof.have === have && this.#quality.doubt === null ? proof.differences(snapshot, updates) : 0
+      if (differing > 0) this.#mismatchFound('audit')
+      proof.join(snapshot, updates)
+    }
+    return rolled
+  }
+
+  /** Puts the snapshot that waits into the call, directly behind the delta that it equals. */
+  refresh(offers: LineOffer[], room: CallRoom, have: number, { queue, trace }: LineShared): boolean {
+    // Made only when it goes in: it would be another one in the next call.
+    if (!room.empty && (room.events < 1 || room.bytes < REFRESH_BYTES)) return false
+    const snapshot = this.roll(have)
+    if (snapshot === null) return false
+    const offer = snapshotOffer(snapshot, trace(), true)
+    queue.enter(offer)
+    room.empty = true
+    return putOffer(offers, offer, room)
+  }
+
+  /** It stands in the stream. */
+  refreshed(): void {
+    this.#snapshot = null
+    this.#recorded = null
+    this.#refreshedMs = this.#owner.nowMs()
+    this.fact({ kind: 'resynced' })
+  }
+
+  /** Another writer's deltas were there already. */
+  refreshMissed(): void {
+    if (this.#snapshot !== null && this.#tries++ < REFRESH_TRIES_MAX) return
+    const { doubt } = this.#quality
+    this.letGo()
+    if (doubt !== null) this.want(doubt)
+  }
+
+  /** A snapshot joined the stream, or stood for it. */
+  joinedBySnapshot(last: number): void {
+    this.#refreshedMs = this.#owner.nowMs()
+    if (this.#quality.doubt !== null && last >= (this.proof?.wrongSince ?? 0)) this.fact({ kind: 'resynced' })
+  }
+
+  /** Once a second; answers why this book wants a snapshot when its turn comes, null when it does not. */
+  sweep(nowMs: number, nowUs: number): ResyncReason | null {
+    if (this.#quality.quarantinedUntilMs > 0) {
+      this.fact({ kind: 'time' })
+      if (this.#quality.quarantinedUntilMs > 0) return null
+      this.#owner.released(this)
+      if (this.#quality.doubt !== null && this.line.joined) this.want(this.#quality.doubt)
+    }
+    const { line, proof } = this
+    if (!line.joined) return null
+    const waiting = this.#snapshot
+    if (waiting !== null) {
+      if (waiting.last > line.have && nowMs - this.#snapshotMs > AHEAD_MS) {
+        this.letGo()
+        proof?.join(waiting, line.waiting().map(updateOf))
+        line.overtaken(waiting)
+      }
+      return null
+    }
+    if (this.#recorded !== null) return null
+    if (proof?.holed && line.have > proof.have) {
+      // The stream got from elsewhere what did not come here.
+      if (++this.#holedSweeps > 2) proof.goBlind()
+    } else {
+      this.#holedSweeps = 0
+    }
+    if (this.#isSilent(nowUs)) {
+      if (!this.#quality.silent || nowMs - this.#refreshedMs >= this.#limits.silentMs) {
+        this.fact({ kind: 'silent', silent: true })
+        this.#refreshedMs = nowMs
+        this.want('silent')
+      }
+      return null
+    }
+    if (proof === null) return nowMs - this.#refreshedMs >= this.#limits.refreshMs ? 'refresh' : null
+    if (proof.blind) return 'blind'
+    if (proof.reachBelow(this.#limits.reachLevelsMin)) return 'edge'
+    return nowMs - this.#refreshedMs >= this.#limits.refreshMs ? 'refresh' : null
+  }
+
+  /** How long ago the stream got a snapshot, ms. */
+  ageMs(nowMs: number): number {
+    return nowMs - this.#refreshedMs
+  }
+
+  #isSilent(nowUs: number): boolean {
+    if (this.#lastDeltaUs === 0 || nowUs - this.#lastDeltaUs < this.#limits.silentMs * 1_000) return false
+    if (this.#lastTickerUs <= this.#lastDeltaUs) return false
+    return this.proof === null || this.proof.newestTickerId > this.#lastDeltaId
+  }
+
+  /** Wants nothing any more. */
+  letGo(): void {
+    this.#snapshot = null
+    this.#recorded = null
+    this.#refreshedMs = this.#owner.nowMs()
+  }
+
+  #mismatch(mismatch: Mismatch): void {
+    this.#mismatchFound(mismatch)
+    this.#snapshot = null
+    if (this.#quality.quarantinedUntilMs === 0) this.want(mismatch)
+  }
+
+  #mismatchFound(mismatch: Mismatch): void {
+    const wasQuarantined = this.#quality.quarantinedUntilMs > 0
+    this.fact({ kind: 'mismatch', mismatch })
+    this.#owner.mismatched(this, mismatch)
+    if (!wasQuarantined && this.#quality.quarantinedUntilMs > 0) this.#owner.quarantined(this)
+  }
+}
+
+function updateOf(offer: LineOffer): BookUpdate {
+  const { bids, asks } = JSON.parse(offer.data) as { bids: Level[]; asks: Level[] }
+  return { first: offer.low, last: offer.high, bids, asks }
+}
+
+/**
+ * The snapshot with the updates up to `have` applied, `updates` by their first ids; null where one is missing. Levels
+ * beyond its reach stay unknown although an update named some of them.
+ */
+export function rollForward(
+  snapshot: VenueBookSnapshot,
+  updates: readonly BookUpdate[],
+  have: number,
+): VenueBookSnapshot | null {
+  const book = new Book()
+  book.replace(snapshot.bids, snapshot.asks)
+  let last = snapshot.last
+  for (const update of updates) {
+    if (update.last <= last || update.last > have) continue
+    if (update.first > last + 1) return null
+    book.apply(update.bids, update.asks)
+    last = update.last
+  }
+  if (last !== have) return null
+  const { depth } = snapshot
+  const bids = withinReach(book.topBids(depth), snapshot.bids, depth, 1)
+  const asks = withinReach(book.topAsks(depth), snapshot.asks, depth, -1)
+  return { ...snapshot, last: have, bids, asks }
+}
+
+function withinReach(levels: Level[], known: readonly Level[], depth: number, sign: 1 | -1): Level[] {
+  const edge = known.at(-1)
+  if (edge === undefined || known.length < depth) return levels
+  return levels.filter(([price]) => sign * compareDecimal(price, edge[0]) >= 0)
+}

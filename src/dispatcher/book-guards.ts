@@ -1,0 +1,191 @@
+import type { Instrument } from '../domain/instrument.ts'
+import type { Mismatch, ShownQuality } from '../domain/quality.ts'
+import type { Clock } from '../lib/clock.ts'
+import { BookGuard, type BookLimits, type GuardOwner, type ResyncReason } from './book-guard.ts'
+import type { LineKey } from './line.ts'
+import type { DispatcherIncident } from './options.ts'
+
+/** A verdict that waits is ended not much later than its 50 ms. */
+const VERDICTS_SWEEP_MS = 25
+const SWEEP_MS = 1_000
+
+export interface BookGuardsOptions {
+  readonly limits: BookLimits
+  readonly clock: Clock
+  want(key: LineKey, tooOld: boolean): void
+  ready(key: LineKey): void
+  tell(incident: DispatcherIncident): void
+  changed(key: LineKey, shown: ShownQuality): void
+}
+
+/** What the guards found, in plain numbers. */
+export interface BookStats {
+  /** Verdicts on deltas: right, wrong, doubtful (a ticker went missing), unchecked (no ticker to judge by). */
+  readonly checks: Readonly<Record<'right' | 'wrong' | 'doubtful' | 'unchecked', number>>
+  readonly mismatches: Readonly<Partial<Record<Mismatch, number>>>
+  /** Snapshots wanted, by reason; asking again for the same is not counted. */
+  readonly resyncs: Readonly<Partial<Record<ResyncReason, number>>>
+  readonly quarantines: number
+  /** How many books show each word. */
+  readonly qualities: Readonly<Record<string, number>>
+  /** Memory of the second books that prove the first. */
+  readonly proofBytes: number
+}
+
+/** The guards of all books: their sweeps, the pace of what can wait, and what they have to tell. */
+export class BookGuards implements GuardOwner {
+  readonly #options: BookGuardsOptions
+  readonly #guards = new Map<Instrument, BookGuard>()
+  readonly #withVerdicts = new Set<BookGuard>()
+  #verdictsScheduled = false
+  readonly #mismatches: Partial<Record<Mismatch, number>> = {}
+  readonly #resyncs: Partial<Record<ResyncReason, number>> = {}
+  #quarantines = 0
+  /** Requests that can wait are paid from here: one a refill, at most a minute's worth. */
+  #allowed: number
+  #allowedMs: number
+  #cancelSweep: () => void = () => {}
+  #cancelVerdicts: () => void = () => {}
+  #closed = false
+
+  constructor(options: BookGuardsOptions) {
+    this.#options = options
+    this.#allowed = options.limits.refreshesPerMinuteMax
+    this.#allowedMs = options.clock.monotonicMs()
+  }
+
+  create(key: LineKey): BookGuard {
+    const guard = new BookGuard(key, this.#options.limits, this)
+    this.#guards.set(key.instrument, guard)
+    if (this.#guards.size === 1) this.#scheduleSweep()
+    return guard
+  }
+
+  of(instrument: Instrument): BookGuard | null {
+    return this.#guards.get(instrument) ?? null
+  }
+
+  stats(): BookStats {
+    const checks = { right: 0, wrong: 0, doubtful: 0, unchecked: 0 }
+    const qualities: Record<string, number> = {}
+    let proofBytes = 0
+    for (const { proof, shown } of this.#guards.values()) {
+      qualities[shown.quality] = (qualities[shown.quality] ?? 0) + 1
+      if (proof === null) continue
+      proofBytes += proof.bytes
+      for (const outcome of ['right', 'wrong', 'doubtful', 'unchecked'] as const)
+        checks[outcome] += proof.counts[outcome]
+    }
+    const { ...mismatches } = this.#mismatches
+    const { ...resyncs } = this.#resyncs
+    return { checks, mismatches, resyncs, quarantines: this.#quarantines, qualities, proofBytes }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#cancelSweep()
+    this.#cancelVerdicts()
+  }
+
+  // What guards say
+
+  nowMs(): number {
+    return this.#options.clock.monotonicMs()
+  }
+
+  nowUs(): number {
+    return this.#options.clock.nowUs()
+  }
+
+  want(guard: BookGuard, reason: ResyncReason, tooOld: boolean): void {
+    if (!tooOld) {
+      this.#resyncs[reason] = (this.#resyncs[reason] ?? 0) + 1
+      if (REPORTED.has(reason)) {
+        const message = `the book of ${guard.key.instrument} is asked for again: ${reason}`
+        this.#tell(guard, 'book-resync', message)
+      }
+    }
+    this.#options.want(guard.key, tooOld)
+  }
+
+  changed(guard: BookGuard): void {
+    this.#options.changed(guard.key, guard.shown)
+  }
+
+  mismatched(guard: BookGuard, mismatch: Mismatch): void {
+    this.#mismatches[mismatch] = (this.#mismatches[mismatch] ?? 0) + 1
+    const since = guard.proof?.wrongSince ?? 0
+    this.#tell(guard, 'book-mismatch', `the book of ${guard.key.instrument} is wrong (${mismatch}) at update ${since}`)
+  }
+
+  quarantined(guard: BookGuard): void {
+    this.#quarantines++
+    const { failuresMax, withinMs, forMs } = this.#options.limits.quarantine
+    const found = `${failuresMax} mismatches within ${withinMs / 1_000} s`
+    this.#tell(guard, 'book-quarantined', `${guard.key.instrument}: ${found}, left alone for ${forMs / 1_000} s`)
+  }
+
+  released(guard: BookGuard): void {
+    this.#tell(guard, 'book-released', `${guard.key.instrument} is out of quarantine`)
+  }
+
+  ready(guard: BookGuard): void {
+    this.#options.ready(guard.key)
+  }
+
+  verdictsWait(guard: BookGuard): void {
+    this.#withVerdicts.add(guard)
+    if (this.#verdictsScheduled || this.#closed) return
+    this.#verdictsScheduled = true
+    this.#cancelVerdicts = this.#options.clock.after(VERDICTS_SWEEP_MS, this.#sweepVerdicts)
+  }
+
+  readonly #sweepVerdicts = (): void => {
+    this.#verdictsScheduled = false
+    for (const guard of this.#withVerdicts) if (!guard.sweepVerdicts()) this.#withVerdicts.delete(guard)
+    const [waiting] = this.#withVerdicts
+    if (waiting !== undefined) this.verdictsWait(waiting)
+  }
+
+  #scheduleSweep(): void {
+    this.#cancelSweep = this.#options.clock.after(SWEEP_MS, () => {
+      this.#sweep()
+      if (!this.#closed) this.#scheduleSweep()
+    })
+  }
+
+  #sweep(): void {
+    const nowMs = this.nowMs()
+    const nowUs = this.nowUs()
+    const { refreshesPerMinuteMax } = this.#options.limits
+    const earned = ((nowMs - this.#allowedMs) / 60_000) * refreshesPerMinuteMax
+    this.#allowed = Math.min(refreshesPerMinuteMax, this.#allowed + earned)
+    this.#allowedMs = nowMs
+    const waiting: [BookGuard, ResyncReason][] = []
+    for (const guard of this.#guards.values()) {
+      const reason = guard.sweep(nowMs, nowUs)
+      if (reason !== null) waiting.push([guard, reason])
+    }
+    if (waiting.length === 0 || this.#allowed < 1) return
+    // Those that cannot be proved first, then who waits longest.
+    waiting.sort(
+      ([left, because], [right, why]) =>
+        Number(because === 'refresh') - Number(why === 'refresh') || right.ageMs(nowMs) - left.ageMs(nowMs),
+    )
+    for (const [guard, reason] of waiting) {
+      if (this.#allowed < 1) return
+      this.#allowed--
+      guard.want(reason)
+    }
+  }
+
+  #tell(guard: BookGuard, kind: DispatcherIncident['kind'], message: string): void {
+    const { instrument, channel } = guard.key
+    this.#options.tell({ kind, message, instrument, channel })
+  }
+}
+
+/** Reasons that an operator should hear of; the others are the way books are kept. */
+const REPORTED: ReadonlySet<ResyncReason> = new Set<ResyncReason>([
+  ...(['gap', 'crossed', 'ticker', 'emptied', 'audit', 'silent', 'asked'] as const),
+])

@@ -1,0 +1,107 @@
+/** Best bid and ask as the venue told them, in its digits; `updateId` counts in the numbering of the book's updates. */
+export interface BestPrices {
+  readonly updateId: number
+  readonly bidPrice: string
+  readonly bidQuantity: string
+  readonly askPrice: string
+  readonly askQuantity: string
+}
+
+/** How many are kept; one that is needed later than that is not guessed at. A power of two. */
+const KEPT_MAX = 32
+const LINES_MAX = 4
+
+/** What one connection showed of the tickers. */
+export interface TickerLine {
+  readonly line: number
+  /** Its first ticker: what came before, it may have missed. */
+  readonly first: number
+  last: number
+}
+
+/**
+ * The newest best prices of one instrument by update id, from all connections that carry them. A connection delivers in
+ * order, so one that has shown a ticker has shown all between its first one and that.
+ */
+export class Tickers {
+  readonly #ids = new Float64Array(KEPT_MAX)
+  readonly #kept: (BestPrices | null)[] = new Array<null>(KEPT_MAX).fill(null)
+  /** How many were ever kept; the newest stands at `count - 1`. */
+  #count = 0
+  #lines: TickerLine[] = []
+  #current: TickerLine | null = null
+
+  add(ticker: BestPrices, line: number): void {
+    const id = ticker.updateId
+    const current = this.#current
+    if (current !== null && current.line === line) {
+      if (id > current.last) current.last = id
+    } else {
+      this.#seen(line, id)
+    }
+    if (this.#count === 0 || id > (this.#ids[(this.#count - 1) & (KEPT_MAX - 1)] as number)) {
+      this.#put(this.#count++, ticker)
+    } else {
+      this.#insert(ticker)
+    }
+  }
+
+  /** The newest at or below `updateId`; null where it is not known for certain. */
+  governing(updateId: number): BestPrices | null {
+    const oldest = Math.max(0, this.#count - KEPT_MAX)
+    for (let at = this.#count - 1; at >= oldest; at--) {
+      if ((this.#ids[at & (KEPT_MAX - 1)] as number) <= updateId) return this.#kept[at & (KEPT_MAX - 1)] as BestPrices
+    }
+    return null
+  }
+
+  /** What the connection showed, null when it showed none. */
+  shownBy(line: number): TickerLine | null {
+    if (this.#current?.line === line) return this.#current
+    return this.#lines.find((one) => one.line === line) ?? null
+  }
+
+  /** The newest of all, 0 when there is none. */
+  get newestId(): number {
+    return this.#count === 0 ? 0 : (this.#ids[(this.#count - 1) & (KEPT_MAX - 1)] as number)
+  }
+
+  /** Some may have been missed, so nothing from before can be leant on. */
+  forget(): void {
+    this.#count = 0
+    this.#kept.fill(null)
+    this.#lines = []
+    this.#current = null
+  }
+
+  #put(at: number, ticker: BestPrices): void {
+    this.#ids[at & (KEPT_MAX - 1)] = ticker.updateId
+    this.#kept[at & (KEPT_MAX - 1)] = ticker
+  }
+
+  /** One that came behind a newer one: the copy of another connection, or it was overtaken. */
+  #insert(ticker: BestPrices): void {
+    const oldest = Math.max(0, this.#count - KEPT_MAX)
+    let at = this.#count - 1
+    while (at >= oldest && (this.#ids[at & (KEPT_MAX - 1)] as number) > ticker.updateId) at--
+    if (at >= oldest && this.#ids[at & (KEPT_MAX - 1)] === ticker.updateId) return
+    if (at < oldest && this.#count >= KEPT_MAX) return
+    for (let move = this.#count; move > at + 1; move--) {
+      this.#put(move, this.#kept[(move - 1) & (KEPT_MAX - 1)] as BestPrices)
+    }
+    this.#put(at + 1, ticker)
+    this.#count++
+  }
+
+  #seen(line: number, id: number): void {
+    let found = this.#lines.find((one) => one.line === line)
+    if (found === undefined) {
+      found = { line, first: id, last: id }
+      this.#lines.push(found)
+      if (this.#lines.length > LINES_MAX) this.#lines.shift()
+    } else if (id > found.last) {
+      found.last = id
+    }
+    this.#current = found
+  }
+}
