@@ -363,7 +363,11 @@ export class BookLine implements Line, GuardedLine {
           return
         }
         this.#shared.queue.leave(offer)
-        if (offer.kind === 'LOST') return
+        if (offer.kind === 'LOST') {
+          // It has something, and less than was there: a quiet venue will not show it.
+          if (this.#have < offer.high && this.#pending.length === 0) this.#shared.watch.snapshotWanted(this.key, false)
+          return
+        }
         if (offer.refresh && offer.known === 'new') this.guard.refreshMissed()
         else if (offer.known === 'new') this.counts.duplicates++
         if (offer.high >= this.#have) this.#proven(offer)

@@ -20,6 +20,7 @@ import {
   type DispatcherOptions,
   defaultDispatcherLimits,
 } from './options.ts'
+import { PublishFailures } from './publish-failures.ts'
 import { QuietBooks } from './quiet-books.ts'
 import { Ring } from './ring.ts'
 import { Saturation } from './saturation.ts'
@@ -75,7 +76,7 @@ export class Dispatcher implements VenueSink {
   #received = 0
   #filtered = 0
   #ignored = 0
-  #publishFailures = 0
+  readonly #publishFailures = new PublishFailures()
   #closed = false
 
   constructor(options: DispatcherOptions) {
@@ -104,11 +105,7 @@ export class Dispatcher implements VenueSink {
           this.#answeredUs = clock.nowUs()
         },
         settled,
-        failed: ({ error, attempt, delayMs }) => {
-          this.#publishFailures++
-          const message = `a call to the data bus failed for the ${attempt}. time, it is made again in ${Math.round(delayMs)} ms`
-          this.#tell({ kind: 'publish-failed', message, error })
-        },
+        failed: (failure) => this.#tell(this.#publishFailures.add(failure)),
         sinkChanged: () => this.#sinkChanged(lane),
       })
       this.#lanes.push(lane)
@@ -353,7 +350,8 @@ export class Dispatcher implements VenueSink {
       received: this.#received,
       filtered: this.#filtered,
       ignored: this.#ignored,
-      publishFailures: this.#publishFailures,
+      publishFailures: this.#publishFailures.total,
+      publishFailuresByReason: this.#publishFailures.byReason,
       books: this.#guards.stats(),
     }
   }

@@ -86,7 +86,9 @@ function carryOne(market: Market, stats: DispatcherStats): void {
   eventsRestored.inc({ market }, stats.restored)
   ringEvents.set({ market }, stats.ringEvents)
   ringBytes.set({ market }, stats.ringBytes)
-  publishFailures.inc({ market }, stats.publishFailures)
+  for (const [reason, count] of Object.entries(stats.publishFailuresByReason)) {
+    publishFailures.inc({ market, reason }, count)
+  }
   queueEvents.set({ market }, stats.queueEvents)
   queueBytes.set({ market }, stats.queueBytes)
   bookBufferEvents.set({ market }, stats.bookBufferEvents)

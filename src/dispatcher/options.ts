@@ -67,6 +67,7 @@ export const defaultDispatcherLimits: DispatcherLimits = {
 export interface DispatcherIncident {
   readonly kind:
     | 'publish-failed'
+    | 'publish-refused'
     | 'snapshot-failed'
     | 'backfill-failed'
     | 'refused'

@@ -21,11 +21,12 @@ interface Chunk {
 
 /**
  * The acknowledged offers of all lines, oldest first over all of them, so that one bound in bytes and one in age hold for
- * everything. What is forgotten is the oldest, whichever line it belongs to.
+ * everything. What is forgotten is the oldest, whichever line it belongs to; but the newest event of a line stays, however
+ * old: a Redis that has it lacks nothing of a quiet line, and one that has not is told so at once.
  */
 export class Ring {
   readonly #limits: RingLimits
-  #chunks: Chunk[] = []
+  #chunks: (Chunk | null)[] = []
   #head = 0
   events = 0
   bytes = 0
@@ -57,18 +58,29 @@ export class Ring {
     const { bytesMax, ageMsMax } = this.#limits
     for (;;) {
       const oldest = this.#chunks[this.#head]
-      if (oldest === undefined) break
+      if (oldest === undefined || oldest === null) break
       if (!oldest.taken) {
         if (this.bytes <= bytesMax && nowMs - oldest.atMs <= ageMsMax) break
         oldest.line.forgetOldest()
         this.take(oldest)
       }
-      this.#head++
+      this.#chunks[this.#head++] = null
     }
     if (this.#head > 256 && this.#head * 2 > this.#chunks.length) {
       this.#chunks = this.#chunks.slice(this.#head)
       this.#head = 0
     }
+  }
+
+  /** The newest of a line outlives the bounds. */
+  pin(offer: LineOffer): void {
+    this.events++
+    this.bytes += bytesOf(offer)
+  }
+
+  unpin(offer: LineOffer): void {
+    this.events--
+    this.bytes -= bytesOf(offer)
   }
 
   take(chunk: Chunk): void {
@@ -78,14 +90,23 @@ export class Ring {
   }
 }
 
+/** The end of what was forgotten, but for what is pinned; the offers themselves may be big. */
+type Edge = Pick<LineOffer, 'high' | 'receivedTimeUs' | 'trace'>
+
+function edgeOf({ high, receivedTimeUs, trace }: LineOffer): Edge {
+  return { high, receivedTimeUs, trace }
+}
+
 /** What one line had acknowledged and can offer again, and between which offers lies what it can not. */
 export class LineRing {
   readonly #ring: Ring
-  #chunks: Chunk[] = []
+  #chunks: (Chunk | null)[] = []
   #head = 0
-  /** The first ever forgotten, and the last. */
-  #forgotten: { readonly first: LineOffer; last: LineOffer } | null = null
+  /** Where the first ever forgotten begins, and the last ends. */
+  #forgotten: { readonly low: number; readonly receivedTimeUs: number; last: Edge } | null = null
   #lostUnderWay = false
+  /** By part (KLINE: interval): the newest, of those that were forgotten. A snapshot is too big for that, and can be had anew. */
+  readonly #pinned = new Map<string, LineOffer>()
 
   constructor(ring: Ring) {
     this.#ring = ring
@@ -101,6 +122,7 @@ export class LineRing {
     if (offers[0]?.kind === 'LOST') this.#lostUnderWay = false
     const kept = outcome === null || outcome.outcomes.length === 0 ? offers : acknowledged(offers, outcome)
     if (kept.length === 0) return
+    if (this.#pinned.size > 0) this.#unpin(kept)
     this.#chunks.push(this.#ring.add(this, kept, nowMs))
     this.#ring.trim(nowMs)
   }
@@ -110,10 +132,10 @@ export class LineRing {
    * as a gap where that Redis lacks all of it. `byId`: the numbering has no holes, so the gap is one of ids.
    */
   takeAll(byId: boolean): LineOffer[] {
-    const all: LineOffer[] = []
+    const all: LineOffer[] = [...this.#pinned.values()]
     const lost = this.#lostUnderWay ? null : this.#lost(byId)
     if (lost !== null) {
-      all.push(lost)
+      all.unshift(lost)
       this.#lostUnderWay = true
     }
     for (; this.#head < this.#chunks.length; this.#head++) {
@@ -133,13 +155,44 @@ export class LineRing {
     for (; this.#head < this.#chunks.length; this.#head++) this.#ring.take(this.#chunks[this.#head] as Chunk)
     this.#chunks = []
     this.#head = 0
+    for (const offer of this.#pinned.values()) this.#ring.unpin(offer)
+    this.#pinned.clear()
+  }
+
+  #unpin(newer: readonly LineOffer[]): void {
+    for (const { part } of newer) {
+      const offer = this.#pinned.get(part)
+      if (offer === undefined) continue
+      this.#pinned.delete(part)
+      this.#ring.unpin(offer)
+      if (this.#forgotten !== null && part === '') this.#forgotten.last = edgeOf(offer)
+    }
+  }
+
+  #pin(offer: LineOffer): void {
+    if (offer.kind === 'SNAPSHOT') return
+    this.#unpin([offer])
+    this.#pinned.set(offer.part, offer)
+    this.#ring.pin(offer)
+    // A delta alone brings an empty stream nothing: there it is lost with the rest.
+    if (this.#forgotten === null || offer.part !== '' || offer.kind === 'DELTA') return
+    this.#forgotten.last = { ...edgeOf(offer), high: offer.low - 1 }
+  }
+
+  /** Whether something newer of its part is remembered. */
+  #isNewest(offer: LineOffer): boolean {
+    for (let at = this.#head; at < this.#chunks.length; at++) {
+      if ((this.#chunks[at] as Chunk).offers.some(({ part }) => part === offer.part)) return false
+    }
+    return true
   }
 
   #lost(byId: boolean): LineOffer | null {
     if (this.#forgotten === null) return null
-    const { first, last } = this.#forgotten
-    const next = this.#chunks[this.#head]?.offers[0]
-    const from = byId ? first.low : first.receivedTimeUs
+    const { low, receivedTimeUs, last } = this.#forgotten
+    const [pinned] = this.#pinned.values()
+    const next = (pinned?.kind === 'DELTA' ? undefined : pinned) ?? this.#chunks[this.#head]?.offers[0]
+    const from = byId ? low : receivedTimeUs
     const to = byId ? (next === undefined ? last.high : next.low - 1) : (next ?? last).receivedTimeUs
     if (to < from) return null
     return {
@@ -147,7 +200,7 @@ export class LineRing {
       id: `${from}`,
       first: `${to}`,
       venueTime: '',
-      receivedTime: last.receivedTime,
+      receivedTime: `${last.receivedTimeUs}`,
       source: 'dispatcher.ring',
       trace: last.trace,
       declare: GapCause.SinkReset,
@@ -167,15 +220,17 @@ export class LineRing {
   /** Told by the ring, which forgets in the same order. */
   forgetOldest(): void {
     const chunk = this.#chunks[this.#head] as Chunk
-    this.#head++
+    this.#chunks[this.#head++] = null
     if (this.#head > 64 && this.#head * 2 > this.#chunks.length) {
       this.#chunks = this.#chunks.slice(this.#head)
       this.#head = 0
     }
-    const first = chunk.offers[0] as LineOffer
-    const last = chunk.offers.at(-1) as LineOffer
-    if (this.#forgotten === null) this.#forgotten = { first, last }
-    else this.#forgotten.last = last
+    const [first, last] = [chunk.offers[0], chunk.offers.at(-1)] as [LineOffer, LineOffer]
+    this.#forgotten ??= { low: first.low, receivedTimeUs: first.receivedTimeUs, last: edgeOf(last) }
+    this.#forgotten.last = edgeOf(last)
+    // Of a line with one part the newest can only be the last, and only when nothing is left.
+    if (last.part !== '') for (const offer of chunk.offers) if (this.#isNewest(offer)) this.#pin(offer)
+    if (last.part === '' && this.#head === this.#chunks.length) this.#pin(last)
   }
 }
 

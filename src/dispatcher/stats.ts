@@ -42,6 +42,8 @@ export interface DispatcherStats {
   readonly ringBytes: number
   readonly restored: number
   readonly publishFailures: number
+  /** The same by the code of the error. */
+  readonly publishFailuresByReason: Readonly<Record<string, number>>
   readonly snapshotRequests: number
   readonly snapshotFailures: number
   readonly backfillTrades: number

@@ -73,7 +73,7 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
       const { kind, message, error, ...facts } = incident
       const fields = error === undefined ? facts : { ...facts, error }
       logger[isGoodNews(kind) ? 'info' : 'warn'](kind, message, fields)
-      const severity = isGoodNews(kind) ? 'info' : kind === 'refused' ? 'error' : 'warning'
+      const severity = isGoodNews(kind) ? 'info' : kind.endsWith('refused') ? 'error' : 'warning'
       tellOps({ severity, ...incident })
     },
     control: parts.control,

@@ -68,8 +68,8 @@ export const metrics = {
   }),
   publishFailures: new Counter({
     name: 'meltica_publish_failures_total',
-    help: 'Calls to the data bus that failed and were made again',
-    labelNames: ['market'] as const,
+    help: 'Calls to the data bus that failed and were made again, by reason (docs/redis-failures.md)',
+    labelNames: ['market', 'reason'] as const,
     registers,
   }),
   queueEvents: new Gauge({

@@ -118,6 +118,72 @@ describe('a Redis that comes back', () => {
     expect(world.dispatcher.bookQuality('BTC-USDT' as never)).to.equal('LIVE')
   })
 
+  it('lacks nothing of a quiet line if it has the newest event, and is told at once where it has not', async () => {
+    for (const lost of [false, true]) {
+      const world = new World(ring({ ageMsMax: 1_000 }))
+      world.dispatcher.event(world.trade(1))
+      world.dispatcher.event(world.quote(1))
+      world.dispatcher.event(world.kline(60_000_000, 1, false))
+      await world.dispatcher.whenIdle()
+      const { append } = world.bus
+      const old = append.save()
+      for (const id of range(2, 5)) world.dispatcher.event(world.trade(id))
+      world.dispatcher.event(world.quote(2))
+      await world.advance(10)
+      world.dispatcher.event(world.quote(3))
+      world.dispatcher.event(world.kline(60_000_000, 5, false))
+      await world.dispatcher.whenIdle()
+      await world.advance(2_000)
+      // Another instrument goes on, so that what is old is forgotten.
+      world.dispatcher.event(world.trade(1, 'ETHUSDT'))
+      await world.dispatcher.whenIdle()
+      if (lost) append.restartWith(old)
+      else append.restart()
+      await world.advance(1_000)
+      await world.advance(200)
+      const [trade, quote, bar] = ['TRADE', 'QUOTE', 'KLINE'].map((channel) => world.bus.ids('BTC-USDT', channel))
+      if (lost) {
+        expect(trade).to.deep.equal(['TRADE 1', 'GAP 2-4 sink-down', 'TRADE 5'])
+        expect(quote?.map((id) => id.replace(/\d{10,}-\d{10,}/, '..'))).to.deep.equal([
+          'QUOTE 1',
+          'GAP .. sink-down',
+          'QUOTE 3',
+        ])
+        expect(bar?.[1]).to.match(/^GAP .* sink-down$/)
+        expect(bar?.[2]).to.equal('SUMMARY 1m@60000000@5')
+        world.rest.trades[0]?.answer(range(2, 4).map((id) => world.restTrade(id)))
+        await world.dispatcher.whenIdle()
+        expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
+      } else {
+        expect([trade, quote]).to.deep.equal([trades(1, 5), ['QUOTE 1', 'QUOTE 2', 'QUOTE 3']])
+        expect(world.dispatcher.stats()).to.include({ gaps: 0, restored: 0 })
+      }
+    }
+  })
+
+  it('with a book of long ago is brought up to date although the venue is quiet', async () => {
+    const world = new World(ring({ ageMsMax: 1_000 }))
+    world.dispatcher.event(world.delta(5, 6))
+    await world.settle()
+    world.rest.snapshots[0]?.answer(world.snapshot(5))
+    await world.dispatcher.whenIdle()
+    const old = world.bus.append.save()
+    world.dispatcher.event(world.delta(7, 8))
+    world.dispatcher.event(world.delta(9, 9))
+    await world.dispatcher.whenIdle()
+    await world.advance(2_000)
+    world.dispatcher.event(world.trade(1))
+    await world.dispatcher.whenIdle()
+    world.bus.append.restartWith(old)
+    await world.advance(1_000)
+    await world.advance(200)
+    world.rest.snapshots[1]?.answer(world.snapshot(9))
+    await world.dispatcher.whenIdle()
+    const stands = world.bus.ids('BTC-USDT', 'ORDERBOOK')
+    expect(stands).to.deep.equal(['SNAPSHOT 5', 'DELTA 6', 'GAP 7-8 sink-down', 'SNAPSHOT 9'])
+    expect(world.dispatcher.bookQuality('BTC-USDT' as never)).to.equal('LIVE')
+  })
+
   it('asks the venue for the book of a quiet instrument of which the ring holds nothing', async () => {
     const world = new World(ring({ bytesMax: 0 }))
     world.dispatcher.event(world.delta(5, 6))
