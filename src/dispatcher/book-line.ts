@@ -365,7 +365,7 @@ export class BookLine implements Line, GuardedLine {
         this.#shared.queue.leave(offer)
         if (offer.kind === 'LOST') {
           // It has something, and less than was there: a quiet venue will not show it.
-          if (this.#have < offer.high && this.#pending.length === 0) this.#shared.watch.snapshotWanted(this.key, false)
+          if (this.#have < offer.high && this.#pending.length === 0) this.guard.want('quiet')
           return
         }
         if (offer.refresh && offer.known === 'new') this.guard.refreshMissed()
