@@ -67,6 +67,12 @@ export class Gateway {
       app,
     )
     this.#server.maxConnections = limits.connectionsMax
+    this.#server.on('request', (_, response) => {
+      response.once('close', () => {
+        // What was under way when the gateway began to close leaves its connection idle.
+        if (this.#closing.signal.aborted) setImmediate(() => this.#server.closeIdleConnections())
+      })
+    })
     this.#server.on('drop', () => metrics.gatewayConnectionsRefused.inc())
     this.#server.on('clientError', answerBroken)
     // Neither tunnels nor other protocols; without a listener Node would drop the connection without a word.

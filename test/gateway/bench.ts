@@ -1,13 +1,13 @@
-import { createHash } from 'node:crypto'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Gateway } from '../../src/gateway/gateway.ts'
 import type { ApiDocument } from '../../src/gateway/openapi.ts'
 import { gatewayOnRedis } from '../../src/processes/gateway.ts'
 import { RedisEventBus } from '../../src/redis/event-bus.ts'
+import { RedisMembers } from '../../src/redis/members.ts'
 import { createLogger, type Logger } from '../../src/telemetry/logger.ts'
 import { ControlBench } from '../control/world.ts'
 import { bar, batch, delta, quote, snapshot, trade } from '../support/offers.ts'
-import { startRedis } from '../support/redis.ts'
+import { startPrivateRedis, startRedis, type TestRedis } from '../support/redis.ts'
 
 export const TOKENS = {
   read: 'read-token-of-the-tests',
@@ -32,6 +32,8 @@ export interface Answer {
 export interface GatewayBenchOptions {
   readonly withTokens?: boolean
   readonly settings?: readonly string[]
+  /** A Redis that the test may stop. */
+  readonly ownRedis?: boolean
 }
 
 /** A gateway on a free port before a real Redis, with a member that applies commands and a market in the streams. */
@@ -39,12 +41,14 @@ export class GatewayBench {
   readonly control: ControlBench
   readonly log: string[] = []
   readonly url: string
+  readonly #redis: TestRedis
   readonly #gateways: Gateway[]
   readonly #logger: Logger
   readonly #options: GatewayBenchOptions
 
-  private constructor(control: ControlBench, options: GatewayBenchOptions) {
+  private constructor(control: ControlBench, redis: TestRedis, options: GatewayBenchOptions) {
     this.control = control
+    this.#redis = redis
     this.#options = options
     this.#gateways = []
     this.url = ''
@@ -55,11 +59,11 @@ export class GatewayBench {
   }
 
   static async open(options: GatewayBenchOptions = {}): Promise<GatewayBench> {
-    const redis = await startRedis()
+    const redis = await (options.ownRedis ? startPrivateRedis() : startRedis())
     const control = new ControlBench(redis.url, redis.uniquePrefix())
     await control.list('BTC-USDT', 'ETH-USDT')
     await control.member('applier', [{ type: 'TRADE', market: 'BINANCE-SPOT', instruments: ['*'] }])
-    const bench = new GatewayBench(control, options)
+    const bench = new GatewayBench(control, redis, options)
     Object.assign(bench, { url: await bench.gateway() })
     return bench
   }
@@ -129,14 +133,58 @@ export class GatewayBench {
     return (await this.ask('GET', '/v1/openapi.json')).body as ApiDocument
   }
 
-  /** Everything of the control plane as one text: equal texts, nothing changed. */
-  async tableText(): Promise<string> {
+  /** Entries ever written to the control stream. */
+  async written(): Promise<number> {
     const { connection, keys } = this.control
-    const reader = this.control.reader
-    const commands = await connection.send('xlen', [keys.control('commands')])
-    return createHash('sha256')
-      .update(JSON.stringify([await reader.current(), commands]))
-      .digest('hex')
+    const flat = await connection.send('xinfo', ['STREAM', keys.control('commands')])
+    const info = flat as unknown[]
+    return Number(info[info.indexOf('entries-added') + 1])
+  }
+
+  /** Commands that were answered. */
+  async appliedCount(): Promise<number> {
+    const { connection, keys } = this.control
+    const acks = (await connection.send('xrange', [keys.control('acks'), '-', '+'])) as unknown[]
+    return acks.length
+  }
+
+  /** Dead letters of both kinds. */
+  async letters(count: number): Promise<void> {
+    const { connection, keys } = this.control
+    for (let at = 0; at < count; at++) {
+      await connection.send('xadd', [
+        keys.control('dead-letters'),
+        '*',
+        'reason',
+        'malformed: x',
+        'id',
+        `d${at}`,
+        'type',
+        'drain',
+        'payload',
+        '{}',
+      ])
+      await connection.send('xadd', [keys.deadLetters, '*', 'reason', 'malformed', 'detail', 'x', 'sample', '{}'])
+    }
+  }
+
+  /** A worker that is there for a minute and does nothing. */
+  async worker(id: string, partitions: readonly number[] = []): Promise<void> {
+    const owns = new Set(partitions)
+    const facts = { version: '0', owns, flows: owns, flowsSinceUs: null, lagMs: null }
+    const { connection, keys } = this.control
+    await new RedisMembers(connection, keys).beat('ingest', {
+      ...{ id, incarnation: id, startedUs: null, state: 'active', facts, expiryMs: 60_000 },
+    })
+  }
+
+  stopRedis(): Promise<void> {
+    return this.#redis.stop()
+  }
+
+  async letterIds(): Promise<string[]> {
+    const { body } = await this.ask('GET', '/v1/dead-letters', { token: TOKENS.all })
+    return (body.items as { id: string }[]).map(({ id }) => id)
   }
 
   async close(): Promise<void> {

@@ -12,11 +12,9 @@ const limit = z
     weightPerMinute: z.int().positive().meta({ description: "The venue's own limit." }),
     spent: z.int().nonnegative().meta({ description: 'In the present minute, by all processes.' }),
     inFlight: z.int().nonnegative().meta({ description: 'Granted and not answered yet.' }),
-    known: z
-      .boolean()
-      .meta({
-        description: 'Whether the count of the present minute is known; if not, one request goes out at a time.',
-      }),
+    known: z.boolean().meta({
+      description: 'Whether the count of the present minute is known; if not, one request goes out at a time.',
+    }),
     minuteEndsInMs: ms,
     bannedForMs: ms.meta({ description: 'Above 0: the venue asked to be left alone for so long, and everybody does.' }),
     connectsInWindow: z.int().nonnegative().meta({ description: 'Attempts to connect within 5 minutes.' }),
