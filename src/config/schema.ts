@@ -145,6 +145,7 @@ export const configSchema = group({
       staleFloorMs: integer(100, 600_000),
       pausedMsMax: integer(100, 600_000),
       overlapMs: integer(100, 3_600_000),
+      reconcileMs: integer(1_000, 86_400_000),
     }),
   }),
   cluster: group({

@@ -290,6 +290,12 @@ export const metrics = {
     labelNames: ['market'] as const,
     registers,
   }),
+  venueSubscriptionsDiffering: new Counter({
+    name: 'meltica_venue_subscriptions_differing_total',
+    help: 'Topics that the venue listed and we did not want, or the other way round, when it was asked',
+    labelNames: ['market'] as const,
+    registers,
+  }),
   venueStrayEvents: new Counter({
     name: 'meltica_venue_stray_events_total',
     help: 'Events of topics that their connection did not carry any more',
@@ -343,6 +349,30 @@ export const metrics = {
     name: 'meltica_venue_snapshots_shared_total',
     help: 'Book snapshots not asked for because another process was asking for the same',
     labelNames: ['market'] as const,
+    registers,
+  }),
+  polls: new Counter({
+    name: 'meltica_polls_total',
+    help: 'Polls whose answer entered the stream',
+    labelNames: ['market', 'type'] as const,
+    registers,
+  }),
+  pollsSkipped: new Counter({
+    name: 'meltica_polls_skipped_total',
+    help: 'Due times of polls without an entry: late, missed by everybody, failed, lost with a process, or unneeded',
+    labelNames: ['market', 'type', 'reason'] as const,
+    registers,
+  }),
+  pollsScheduled: new Gauge({
+    name: 'meltica_polls_scheduled',
+    help: 'Polls that the dispatch table wants, of all processes',
+    registers,
+  }),
+  pollLateSeconds: new Histogram({
+    name: 'meltica_poll_late_seconds',
+    help: 'From the due time of a poll until it was taken up',
+    labelNames: ['market', 'type'] as const,
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   }),
   venueBans: new Counter({

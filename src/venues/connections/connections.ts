@@ -7,31 +7,14 @@ import { Layout } from './layout.ts'
 import { Line, type LineEnd, type LineOwner, type Tick } from './line.ts'
 import { type ConnectionsOptions, defaultConnectionsOptions, renewalDelayMs } from './options.ts'
 import { SlidingWindow } from './outbound.ts'
+import type { ConnectionsHooks, ConnectionsParts } from './parts.ts'
 import { type RepairOwner, Repairs } from './repairs.ts'
-import { type ConnectionsLog, Reports } from './reports.ts'
+import { Reports } from './reports.ts'
 import type { Group, RenewReason, Slot } from './slot.ts'
 import { type ConnectionsStatus, connectionStatus, StoppedTopics, topicStatus } from './status.ts'
 import type { Carrier, Topic } from './topic.ts'
 
-export interface ConnectionsHooks {
-  /** The venue acknowledged the subscription, also again after a reconnect. */
-  onTopicAcked?(topic: string): void
-  /** Data came, for the first time or for the first time since an interruption. */
-  onTopicFlowing?(topic: string): void
-  /** No line carries the topic any more. */
-  onTopicStopped?(topic: string): void
-}
-
-export interface ConnectionsParts {
-  readonly protocol: StreamProtocol
-  readonly sink: VenueSink
-  readonly clock: Clock
-  /** In [0, 1). */
-  readonly random: () => number
-  readonly log: ConnectionsLog
-  readonly options?: Partial<ConnectionsOptions>
-  readonly hooks?: ConnectionsHooks
-}
+export type { ConnectionsHooks, ConnectionsParts } from './parts.ts'
 
 /**
  * Keeps a venue's streams flowing over as many sockets as they need.
@@ -96,8 +79,11 @@ export class Connections implements LineOwner, RepairOwner {
     }
     this.#layout.add(fresh, this.#clock.nowUs())
     for (const slot of [...this.#layout.slots.values()]) {
-      if (this.#layout.isIdle(slot)) this.#dissolve(slot)
-      else if (slot.line === null) this.#connectSoon(slot, 0)
+      const isIdle = this.#layout.isIdle(slot)
+      if (!isIdle) slot.idleSinceMs = 0
+      else if (slot.line?.state === 'open') slot.idleSinceMs ||= this.#clock.monotonicMs()
+      else this.#dissolve(slot)
+      if (!isIdle && slot.line === null) this.#connectSoon(slot, 0)
       slot.line?.flush()
       slot.successor?.flush()
     }
@@ -248,18 +234,27 @@ export class Connections implements LineOwner, RepairOwner {
     }
     if (end === 'closed') return
     if (end !== 'retired') this.#reports.lost(line, end, detail)
-    const lost: string[] = []
-    for (const { topic } of line.carriers.values()) {
-      if (coveredWithout(topic, line)) continue
-      topic.ackedAtUs = null
-      if (topic.interrupt()) lost.push(topic.name)
-    }
-    this.#tellInterrupted(lost, end === 'overflow' ? 'overflow' : 'disconnect')
+    this.#lose(line, line.carriers.values(), end === 'overflow' ? 'overflow' : 'disconnect')
     const slot = this.#layout.slots.get(line.slotId)
     if (slot && end !== 'retired') this.#replaceLost(slot, line)
   }
 
+  /** The line carries these no longer; what no other one covers is interrupted. */
+  #lose(line: Line, carriers: Iterable<Carrier>, cause: 'disconnect' | 'overflow' | 'lost'): void {
+    const lost: string[] = []
+    for (const { topic } of carriers) {
+      if (coveredWithout(topic, line)) continue
+      topic.ackedAtUs = null
+      if (topic.interrupt()) lost.push(topic.name)
+    }
+    this.#tellInterrupted(lost, cause)
+  }
+
   #replaceLost(slot: Slot, line: Line): void {
+    if (this.#layout.isIdle(slot)) {
+      this.#dissolve(slot)
+      return
+    }
     const bounds = { baseMs: this.#options.reconnectBaseMs, maxMs: this.#options.reconnectMsMax }
     if (slot.successor === line) {
       slot.successor = null
@@ -348,6 +343,11 @@ export class Connections implements LineOwner, RepairOwner {
 
   unsubscribeRefused(line: Line, names: readonly string[], error: string): void {
     this.#reports.refusedUnsubscription(line, names, error)
+  }
+
+  subscriptionsDiffer(line: Line, strangers: readonly string[], missing: readonly Carrier[]): void {
+    this.#reports.differing(line, strangers, missing.length)
+    this.#lose(line, missing, 'lost')
   }
 
   connectsRefused(status: number, retryAfterMs: number | null): void {
@@ -445,6 +445,7 @@ export class Connections implements LineOwner, RepairOwner {
   /** Stability, renewal by age, and the end of an overlap. */
   #advance(slot: Slot, nowMs: number): void {
     const { line, successor } = slot
+    if (slot.idleSinceMs > 0 && nowMs - slot.idleSinceMs >= this.#options.idleMs) this.#dissolve(slot)
     if (line === null || line.state !== 'open') return
     if (slot.attempt > 0 && line.settled && nowMs - line.openedMs >= this.#options.stableMs) slot.attempt = 0
     if (successor === null) {

@@ -5,6 +5,7 @@ import type { StreamProtocol, VenueSink } from '../venue.ts'
 import type { ConnectionsOptions } from './options.ts'
 import { SlidingWindow } from './outbound.ts'
 import { takeBatch } from './packing.ts'
+import { differenceOf } from './reconcile.ts'
 import { Carrier, type Topic } from './topic.ts'
 
 /** Why a line ended. `disconnect`: the other side closed it; the others are ours. */
@@ -51,6 +52,8 @@ export interface LineOwner {
   topicsUnsubscribed(line: Line, names: readonly string[]): void
   unsubscribeRefused(line: Line, names: readonly string[], error: string): void
   sinkSaturated(): void
+  /** The venue believes otherwise: it carries `strangers`, and does not carry `missing`; both are being mended. */
+  subscriptionsDiffer(line: Line, strangers: readonly string[], missing: readonly Carrier[]): void
   /** The venue answered the handshake with 429 or 418. */
   connectsRefused(status: number, retryAfterMs: number | null): void
 }
@@ -69,6 +72,8 @@ interface Pending {
   readonly carriers: readonly Carrier[]
   readonly unsubscribed: readonly string[]
   readonly sentMs: number
+  /** Asked for what the venue believes this line is subscribed to. */
+  readonly lists?: boolean
 }
 
 /** After so many errors an UNSUBSCRIBE is given up; what still comes is counted as stray. */
@@ -108,6 +113,7 @@ export class Line {
   #checkedMs = 0
   #probedMs = 0
   #pongDue: Buffer | null = null
+  #listAtMs = 0
   #socketGone: Promise<void> = Promise.resolve()
 
   constructor(slotId: number, generation: number, parts: LineParts) {
@@ -269,6 +275,11 @@ export class Line {
       this.#socket?.ping()
     }
     this.flush()
+    if (nowMs >= this.#listAtMs && this.#isAtRest && this.#outbound.take(nowMs, options.outboundReserve)) {
+      const id = this.#nextId++
+      this.#pending.set(id, { carriers: [], unsubscribed: [], sentMs: nowMs, lists: true })
+      this.#send(protocol.encodeListSubscriptions(id))
+    }
   }
 
   pause(): void {
@@ -300,6 +311,7 @@ export class Line {
     this.openedMs = this.#parts.clock.monotonicMs()
     this.lastReceivedMs = this.openedMs
     this.#checkedMs = this.openedMs
+    this.#listAtMs = this.openedMs + this.#parts.options.reconcileMs
     this.#parts.owner.lineOpened(this)
     this.flush()
   }
@@ -351,7 +363,7 @@ export class Line {
         sink.rejected(frame.frame)
         return
       case 'reply':
-        this.#onReply(frame.id, frame.error)
+        this.#onReply(frame.id, frame.error, frame.topics)
         return
       case 'shutdown':
         owner.lineShutdown(this)
@@ -359,7 +371,7 @@ export class Line {
     }
   }
 
-  #onReply(id: number, error: string | null): void {
+  #onReply(id: number, error: string | null, topics: readonly string[] | null): void {
     const { owner, clock, counts, tick } = this.#parts
     let key = id
     // An error may come without the id of its request; replies come in order, so it belongs to the oldest.
@@ -370,6 +382,7 @@ export class Line {
       return
     }
     this.#pending.delete(key)
+    if (pending.lists) this.#reconcile(topics)
     if (pending.unsubscribed.length > 0) this.#onUnsubscribed(pending.unsubscribed, error)
     const nowMs = clock.monotonicMs()
     // Whether another line shows data behind this moment decides who covers what, so it is a moment of the tick.
@@ -388,6 +401,23 @@ export class Line {
         owner.topicRefused(carrier, error, pending.carriers.length)
       }
     }
+  }
+
+  /** Nothing is under way that would make the venue's list another one. */
+  get #isAtRest(): boolean {
+    return this.settled && this.#leaving.size === 0
+  }
+
+  #reconcile(topics: readonly string[] | null): void {
+    const { clock, options, owner } = this.#parts
+    this.#listAtMs = clock.monotonicMs() + options.reconcileMs
+    if (topics === null || !this.#isAtRest) return
+    const { strangers, missing } = differenceOf(this.carriers, topics)
+    if (strangers.length + missing.length === 0) return
+    for (const name of strangers) this.#unsubscribe(name)
+    for (const carrier of missing) this.#requeue(carrier)
+    owner.subscriptionsDiffer(this, strangers, missing)
+    this.flush()
   }
 
   #onUnsubscribed(names: readonly string[], error: string | null): void {

@@ -72,6 +72,10 @@ export interface ConnectionsOptions {
   readonly renewalsConcurrentMax: number
   /** A socket paused for longer, because the sink is full, is closed. */
   readonly pausedMsMax: number
+  /** A connection that carries nothing is kept this long, so that stopping and starting costs no attempts to connect. */
+  readonly idleMs: number
+  /** Between two questions to the venue what it believes a connection is subscribed to. */
+  readonly reconcileMs: number
   /** Stopped topics remembered for `status()`; at the bound the oldest is forgotten. */
   readonly stoppedTopicsMax: number
 }
@@ -118,6 +122,8 @@ export const defaultConnectionsOptions: ConnectionsOptions = Object.freeze({
   renewMarginMsMin: 6_000,
   renewalsConcurrentMax: 2,
   pausedMsMax: 20_000,
+  idleMs: 10_000,
+  reconcileMs: 180_000,
   stoppedTopicsMax: 1_000,
 })
 

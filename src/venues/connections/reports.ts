@@ -38,6 +38,12 @@ export class Reports {
     this.#say('info', 'renewing a connection', { connection, reason })
   }
 
+  differing(line: Line, strangers: readonly string[], missing: number): void {
+    metrics.venueSubscriptionsDiffering.inc({ market: this.#market }, strangers.length + missing)
+    const facts = { connection: line.slotId, strangers: strangers.slice(0, 10), missing }
+    this.#say('warn', 'the venue believes in other subscriptions than we do', facts)
+  }
+
   refusedConnects(status: number, holdMs: number): void {
     this.#say('warn', 'the venue refuses connections', { status, holdMs })
   }

@@ -25,6 +25,8 @@ export class Slot {
   /** Lines lost in a row without one that was stable. */
   attempt = 0
   cancelConnect: (() => void) | null = null
+  /** Since when it carries nothing, monotonic; 0: it carries something. */
+  idleSinceMs = 0
   /** Lines renewed in a row because nothing came while all else was quiet too; the next not before `quietNextAtMs`. */
   quietAttempt = 0
   quietNextAtMs = 0

@@ -65,13 +65,39 @@ describe('connections', () => {
     expect(sink.numbers.get('aaa@quote')).to.deep.equal([1, 3])
   })
 
-  it('closes a connection that has nothing left to carry', async () => {
-    const { connections, acked, stopped } = start()
+  it('closes a connection that has had nothing to carry for a while', async () => {
+    const { connections, acked, stopped } = start({ idleMs: 100 })
     connections.setTopics(new Set(['aaa@trade']))
     await until(() => acked.length === 1)
     connections.setTopics(new Set())
     await until(() => venue.open.length === 0 && stopped.length === 1)
     expect(connections.status().connections).to.have.length(0)
+  })
+
+  it('unsubscribes on the open connection, and takes up what is wanted again without connecting anew', async () => {
+    const { connections, acked, stopped } = start()
+    connections.setTopics(new Set(['aaa@trade']))
+    await until(() => acked.length === 1)
+    connections.setTopics(new Set())
+    await until(() => stopped.length === 1)
+    expect(venue.open[0]?.topics.size).to.equal(0)
+    connections.setTopics(new Set(['bbb@trade']))
+    await until(() => acked.length === 2)
+    expect(venue.clients).to.have.length(1)
+  })
+
+  it('asks the venue what it believes, ends what is a stranger there and takes up what is missing', async () => {
+    const { connections, acked, sink } = start({ reconcileMs: 100 })
+    connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
+    await until(() => acked.length === 2)
+    venue.feed('bbb@quote')
+    await until(() => sink.count('bbb@quote') === 1)
+    venue.open[0]?.topics.delete('bbb@quote')
+    venue.open[0]?.topics.add('ccc@quote')
+    await until(() => acked.length === 3)
+    await until(() => venue.open[0]?.topics.has('ccc@quote') === false)
+    expect([...(venue.open[0]?.topics ?? [])].sort()).to.deep.equal(['aaa@quote', 'bbb@quote'])
+    expect(sink.interruptions).to.deep.equal([{ topics: ['bbb@quote'], cause: 'lost' }])
   })
 
   it('keeps the topics of an instrument on one connection and the connections below their bound', async () => {

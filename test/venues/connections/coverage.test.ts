@@ -18,6 +18,7 @@ describe('coverage', () => {
     topicsUnsubscribed: () => {},
     unsubscribeRefused: () => {},
     sinkSaturated: () => {},
+    subscriptionsDiffer: () => {},
     connectsRefused: () => {},
   }
 

@@ -152,6 +152,10 @@ export class FakeVenue {
       client.socket.send(JSON.stringify({ id, error: 'Invalid request' }))
       return
     }
+    if (method === 'LIST_SUBSCRIPTIONS') {
+      client.socket.send(JSON.stringify({ id, error: null, listed: [...client.topics] }))
+      return
+    }
     const times = this.#subscribed.get(client)
     for (const topic of params) {
       if (method === 'SUBSCRIBE') {

@@ -31,7 +31,7 @@ export function fakeProtocol(venue: { readonly url: string }, limits: Partial<Co
 }
 
 function parseFakeFrame(text: string, receivedTimeUs: number): Frame {
-  let value: { topic?: string; n?: number; id?: number; error?: string | null; shutdown?: boolean }
+  let value: { topic?: string; n?: number; id?: number; error?: string | null; listed?: string[]; shutdown?: boolean }
   try {
     value = JSON.parse(text)
   } catch {
@@ -39,7 +39,9 @@ function parseFakeFrame(text: string, receivedTimeUs: number): Frame {
     return { type: 'rejected', frame: { reason: 'malformed', topic: null, detail: 'no JSON', sample, receivedTimeUs } }
   }
   if (value.shutdown) return { type: 'shutdown' }
-  if (value.topic === undefined) return { type: 'reply', id: value.id ?? -1, error: value.error ?? null, topics: null }
+  if (value.topic === undefined) {
+    return { type: 'reply', id: value.id ?? -1, error: value.error ?? null, topics: value.listed ?? null }
+  }
   return {
     type: 'event',
     event: {
