@@ -377,8 +377,8 @@ function updateOf(offer: LineOffer): BookUpdate {
 }
 
 /**
- * The snapshot with the updates up to `have` applied, `updates` by their first ids; null where one is missing. Levels
- * beyond its reach stay unknown although an update named some of them.
+ * The snapshot with the updates up to `have` applied, `updates` by their first ids; null where one is missing, or where
+ * they leave nothing of it. Levels beyond its reach stay unknown although an update named some of them.
  */
 export function rollForward(
   snapshot: VenueBookSnapshot,
@@ -395,10 +395,14 @@ export function rollForward(
     last = update.last
   }
   if (last !== have) return null
-  const { depth } = snapshot
-  const bids = withinReach(book.topBids(depth), snapshot.bids, depth, 1)
-  const asks = withinReach(book.topAsks(depth), snapshot.asks, depth, -1)
-  return { ...snapshot, last: have, bids, asks }
+  const bids = withinReach(book.topBids(snapshot.depth), snapshot.bids, snapshot.depth, 1)
+  const asks = withinReach(book.topAsks(snapshot.depth), snapshot.asks, snapshot.depth, -1)
+  // A side with fewer levels than were asked for counts as whole: what has lost levels says a smaller depth.
+  let depth = snapshot.depth
+  if (snapshot.bids.length >= snapshot.depth) depth = Math.min(depth, bids.length)
+  if (snapshot.asks.length >= snapshot.depth) depth = Math.min(depth, asks.length)
+  if (depth === 0) return null
+  return { ...snapshot, last: have, bids: bids.slice(0, depth), asks: asks.slice(0, depth), depth }
 }
 
 function withinReach(levels: Level[], known: readonly Level[], depth: number, sign: 1 | -1): Level[] {
