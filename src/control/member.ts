@@ -134,7 +134,7 @@ export class ControlMember {
     const found = await this.#parts.store.follow(BLOCK_MS)
     if (this.#closed) return
     if (found.length === 0) await this.#look()
-    for (const change of found) if (!this.#follow(change)) return void (await this.#readAnew())
+    for (const change of found) if (!this.#follow(change)) return this.#look()
   }
 
   /** False where the copy cannot go on from here. */
@@ -150,7 +150,7 @@ export class ControlMember {
     return true
   }
 
-  /** Nothing came for a while: is the table still there, and is it the one we hold? */
+  /** Is the table still there, and is it the one we hold? Takes what stands there, or puts what we hold in its place. */
   async #look(): Promise<void> {
     const head = await this.#parts.store.head()
     const table = this.#table
@@ -158,8 +158,7 @@ export class ControlMember {
     const { lineage, version, madeBy } = head
     if (lineage === table.lineage && version === table.version && madeBy === table.madeBy) return
     const isWorthLess = lineage === table.lineage ? version < table.version : head.settling && head.origin === 'seed'
-    if (isWorthLess) await this.#restore()
-    else await this.#readAnew()
+    if (isWorthLess || (await this.#read()) === null) await this.#restore()
   }
 
   async #applyOnce(): Promise<void> {
@@ -188,7 +187,9 @@ export class ControlMember {
     const { version, lineage } = table
     await Promise.race([this.#advanced.promise, this.#wait(CATCH_UP_MS)])
     const now = this.#table
-    return now === null || (now.version === version && now.lineage === lineage) ? this.#read() : now
+    if (now === null || now.version !== version || now.lineage !== lineage) return now
+    await this.#look()
+    return this.#table
   }
 
   async #read(): Promise<TableData | null> {
@@ -207,10 +208,6 @@ export class ControlMember {
     }
     this.#tellChanged(null)
     return read
-  }
-
-  async #readAnew(): Promise<void> {
-    if ((await this.#read()) === null) await this.#restore()
   }
 
   /** Writes back what this process holds, or seeds; whatever came of it, the table that stands is the one in force. */
