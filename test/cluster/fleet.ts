@@ -28,6 +28,7 @@ export interface Beating {
   readonly flows: ReadonlySet<number>
 }
 
+const START = ['start', '--json', '--roles', 'ingest', '--retention', 'none']
 const END_MS_MAX = 8_000
 const LOG_CHARACTERS_MAX = 100_000
 
@@ -84,7 +85,7 @@ export class Fleet {
       ...(this.#options.settings ?? []),
     ]
     const sets = settings.flatMap((setting) => ['--set', setting])
-    const worker = startMeltica(['start', '--json', '--redis', this.redis.url, '--retention', 'none', ...sets])
+    const worker = startMeltica([...START, '--redis', this.redis.url, ...sets])
     worker.stdout.resume()
     worker.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.log = (this.log + text).slice(-LOG_CHARACTERS_MAX)
@@ -119,6 +120,23 @@ export class Fleet {
     return found
   }
 
+  /** Partitions that nobody else tells to own. */
+  async ownedAlone(id: string): Promise<ReadonlySet<number>> {
+    const members = await this.members()
+    const owned = new Set(members.get(id)?.owns)
+    for (const [other, { owns }] of members) if (other !== id) for (const partition of owns) owned.delete(partition)
+    return owned
+  }
+
+  /** Waits until this worker, as it runs now, beats and owns something. */
+  async works(id: string, timeoutMs = 60_000): Promise<void> {
+    const sinceUs = (await this.nowMs()) * 1_000
+    await eventually(async () => {
+      const member = (await this.members()).get(id)
+      return member !== undefined && member.seenUs > sinceUs && member.state === 'active' && member.owns.size > 0
+    }, timeoutMs)
+  }
+
   /** Waits until these are the ones that own partitions, everything flows, and each partition has `owners`. */
   async settled(ids: readonly string[], owners = 1, timeoutMs = 15_000): Promise<void> {
     await eventually(async () => {
@@ -133,6 +151,16 @@ export class Fleet {
     }, timeoutMs)
   }
 
+  /** What `meltica workers --json` says. */
+  async show(): Promise<{ worker: string; state: string; owned: string; flowsSince: string | null }[]> {
+    const partitions = ['--set', `partitions=${this.#options.partitions}`]
+    const { out } = await meltica(['workers', '--json', '--redis', this.redis.url, ...partitions])
+    return out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+  }
+
   /** Redis's clock, ms. */
   async nowMs(): Promise<number> {
     const [seconds, micros] = await this.redis.client.time()
@@ -143,6 +171,13 @@ export class Fleet {
   async streams(channel: string): Promise<Map<string, string>> {
     const catalog = Object.entries(await this.redis.client.hgetall('meltica:catalog'))
     return new Map(catalog.filter(([name]) => name.endsWith(`:${channel}`)))
+  }
+
+  /** Entries in all streams. */
+  async entries(): Promise<number> {
+    const streams = Object.values(await this.redis.client.hgetall('meltica:catalog'))
+    const counts = await Promise.all(streams.map((stream) => this.redis.client.xlen(stream)))
+    return counts.reduce((sum, count) => sum + count, 0)
   }
 
   /** Number of GAP entries by channel. */
@@ -162,14 +197,17 @@ export class Fleet {
    * For each TRADE stream whose market trades at least `perSecondMin` times a second in the time looked at: ms from `fromMs`
    * to its first trade by the venue's stream.
    */
-  async tradesAgainMs(fromMs: number, partitions: ReadonlySet<number>, perSecondMin: number): Promise<number[]> {
-    const seconds = ((await this.nowMs()) - fromMs) / 1_000
+  async tradesAgainMs(
+    { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
+    partitions: ReadonlySet<number>,
+    perSecondMin: number,
+  ): Promise<number[]> {
     const delays: number[] = []
     for (const stream of (await this.streams('TRADE')).values()) {
       const partition = Number(/\{(\d+)\}/.exec(stream)?.[1])
       if (!partitions.has(partition)) continue
-      const entries = await this.redis.client.xrange(stream, Math.ceil(fromMs), '+')
-      if (entries.length < perSecondMin * seconds) continue
+      const entries = await this.redis.client.xrange(stream, Math.ceil(fromMs), Math.floor(toMs))
+      if (entries.length < (perSecondMin * (toMs - fromMs)) / 1_000) continue
       const first = entries.find(([, fields]) => fields[3] === 'TRADE' && fields[21]?.includes('.ws.'))
       delays.push(first === undefined ? Number.POSITIVE_INFINITY : Number.parseInt(first[0], 10) - fromMs)
     }
@@ -199,7 +237,7 @@ export class Fleet {
   }
 
   /** Waits until no range of a TRADE or ORDERBOOK ledger is open any more. */
-  async healed(timeoutMs = 20_000): Promise<void> {
+  async healed(timeoutMs: number): Promise<void> {
     await eventually(async () => {
       for (const stream of Object.values(await this.redis.client.hgetall('meltica:catalog'))) {
         for (const text of await this.redis.client.zrange(`${stream}:gaps`, 0, -1)) {
@@ -212,8 +250,8 @@ export class Fleet {
   }
 
   /** Ends all workers and the market, then compares what stands in Redis with the ledger. */
-  async verify(): Promise<CheckResult> {
-    await this.healed()
+  async verify(healMs = 20_000): Promise<CheckResult> {
+    await this.healed(healMs)
     await Promise.all(this.workers.map((id) => this.end(id, 'SIGTERM')))
     await end(this.#simulator, 'SIGTERM')
     const where = ['--redis', this.redis.url, '--set', `partitions=${this.#options.partitions}`]
