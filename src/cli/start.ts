@@ -43,12 +43,14 @@ async function start(context: CommandContext, flags: Flags): Promise<number> {
   if (flags.retention === 'none') {
     for (const channel of EVENT_CHANNELS) assignments.push(`retention.${channel}.maxLength=null`)
   }
-  const { config } = await context.load(assignments)
+  const { config, origin } = await context.load(assignments)
+  const isNamed = (path: string): boolean => !origin(path).startsWith('config/meltica.yaml')
   const { runStart } = await import('../processes/start.ts')
   return runStart(config, {
     replay: flags.replay === undefined ? null : { file: flags.replay, speed: flags.speed ?? 1 },
     untilDone: flags.untilDone === true,
     forMs: flags.for ?? null,
+    gatewayNamed: isNamed('roles') || isNamed('gateway.listen'),
     json: context.json,
     terminal: process.stdout.isTTY === true && !context.json,
     signal: context.signal,

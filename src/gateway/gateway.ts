@@ -20,8 +20,6 @@ export interface GatewayLimits {
 }
 
 export interface GatewayOptions {
-  /** `host:port`, port 0 any free one. */
-  readonly listen: string
   readonly tokens: readonly KnownToken[]
   readonly limits: GatewayLimits
   readonly operations: readonly Operation[]
@@ -38,13 +36,11 @@ const ARRIVAL_CHECK_MS = 500
 
 /** The admin API: an Express application made from operations, on a server with bounds. */
 export class Gateway {
-  readonly #options: GatewayOptions
   readonly #server: Server
   readonly #closing = new AbortController()
   #closed: Promise<void> | null = null
 
   constructor(options: GatewayOptions) {
-    this.#options = options
     const { limits, clock, logger, operations, memory } = options
     const tokens = new Tokens(options.tokens)
     const app = createApp({
@@ -80,24 +76,27 @@ export class Gateway {
   }
 
   /**
-   * Begins to serve and answers where, for example `http://127.0.0.1:8080`.
+   * Begins to serve at `host:port`, port 0 being any free one, and answers where: `http://127.0.0.1:8080`.
    *
    * Throws: UnavailableError if the port is taken or the host is none of this machine.
    */
-  async open(): Promise<string> {
-    const { listen } = this.#options
+  async open(listen: string): Promise<string> {
     const colon = listen.lastIndexOf(':')
     const host = listen.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
     const server = this.#server
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause: NodeJS.ErrnoException) => {
+      const failed = (cause: NodeJS.ErrnoException): void => {
         const found = cause.code === 'EADDRINUSE' ? 'it taken' : `${cause.code}`
         const advice = 'Give another with --set gateway.listen=host:port (port 0 is any free one), or off.'
         reject(
           new UnavailableError(`gateway.listen: expected to listen on ${listen}, found ${found}. ${advice}`, { cause }),
         )
+      }
+      server.once('error', failed)
+      server.listen(Number(listen.slice(colon + 1)), host, () => {
+        server.off('error', failed)
+        resolve()
       })
-      server.listen(Number(listen.slice(colon + 1)), host, resolve)
     })
     const { address, family, port } = server.address() as AddressInfo
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`

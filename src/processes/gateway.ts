@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts'
+import { UnavailableError } from '../errors.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import type { Operation } from '../gateway/operation.ts'
 import { commandOperations } from '../gateway/resources/commands.ts'
@@ -42,11 +43,10 @@ export interface GatewayParts {
   readonly obstacles: Obstacles
 }
 
-/** The role `gateway` with Redis behind each of its contracts; null where `gateway.listen` is off. */
-export function gatewayOnRedis(parts: GatewayParts): Gateway | null {
+/** The role `gateway` with Redis behind each of its contracts. */
+export function gatewayOnRedis(parts: GatewayParts): Gateway {
   const { config, connection, keys, clock, logger } = parts
-  const { listen, tokens, tokenFile: _, waitMsMax, ...limits } = config.gateway
-  if (listen === 'off') return null
+  const { listen: _listen, tokens, tokenFile: _file, waitMsMax, ...limits } = config.gateway
   const members = new RedisMembers(connection, keys)
   const { expiryMs } = config.cluster
   const control = new RedisControlClient({ connection, keys, clock, expiryMs })
@@ -71,10 +71,38 @@ export function gatewayOnRedis(parts: GatewayParts): Gateway | null {
     ...healthOperations(() => [...parts.obstacles(), ...(connection.isReady ? [] : ['Redis cannot be reached'])]),
   ]
   return new Gateway({
-    ...{ listen, limits, operations, clock, logger },
+    ...{ limits, operations, clock, logger },
     tokens: tokens.map(knownToken),
     memory: new RedisRequestMemory(connection, keys, clock),
   })
+}
+
+/**
+ * Begins to serve and says where. An address that somebody named must be free; where the role and its address are those of
+ * `config/meltica.yaml`, a second process on one machine serves on any free port instead, and says so.
+ *
+ * Throws: UnavailableError if the port is taken, or the host is none of this machine.
+ */
+export async function openGateway(gateway: Gateway, { config, logger, isNamed }: GatewayOpening): Promise<string> {
+  const { listen, tokens } = config.gateway
+  let url: string
+  try {
+    url = await gateway.open(listen)
+  } catch (error) {
+    if (isNamed || !(error instanceof UnavailableError)) throw error
+    url = await gateway.open(`${listen.slice(0, listen.lastIndexOf(':'))}:0`)
+    logger.warn('gateway-elsewhere', `the admin API found ${listen} taken and listens on ${url}`, { url })
+  }
+  const who = tokens.length === 0 ? 'whoever is on this machine, because no token is configured' : 'bearer tokens'
+  logger.info('gateway-open', `the admin API is at ${url}/v1, for people at ${url}/docs, for ${who}`, { url })
+  return url
+}
+
+interface GatewayOpening {
+  readonly config: Config
+  readonly logger: Logger
+  /** Whether somebody asked for the role, or for its address, by name. */
+  readonly isNamed: boolean
 }
 
 /** The configuration has replaced every token by its hash. */

@@ -19,6 +19,7 @@ export interface LiveLookParts {
   /** What is shown as the title. */
   readonly environment: string
   readonly metricsUrl: string | null
+  readonly apiUrl: string | null
   readonly incidents: () => readonly string[]
 }
 
@@ -37,7 +38,7 @@ export class LiveLook {
   }
 
   async take(): Promise<LiveModel> {
-    const { connection, ingest, conductor, latency, environment, metricsUrl, incidents } = this.#parts
+    const { connection, ingest, conductor, latency, environment, metricsUrl, apiUrl, incidents } = this.#parts
     const [host, port] = connection.address.split(':')
     const stats = ingest?.dispatcher?.stats()
     const nowMs = performance.now()
@@ -85,6 +86,7 @@ export class LiveLook {
       places: [
         ['redis', port === undefined ? connection.address : `redis-cli -h ${host} -p ${port}`],
         ...(metricsUrl === null ? [] : [['metrics', `${metricsUrl}/metrics`] as const]),
+        ...(apiUrl === null ? [] : [['api', `${apiUrl}/docs`] as const]),
         ['docs', 'README.md, docs/contract.md'],
       ],
     }

@@ -8,6 +8,8 @@ export interface StartOptions {
   readonly untilDone: boolean
   /** End after so many milliseconds, null: not by itself. With this or `untilDone` the last line of output is the summary. */
   readonly forMs: number | null
+  /** Whether somebody named the role gateway, or where it listens; else both are those of config/meltica.yaml. */
+  readonly gatewayNamed: boolean
   /** The live view as JSON, one object a line. */
   readonly json: boolean
   /** Whether output goes to a terminal that can be redrawn. */

@@ -85,17 +85,22 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   const conductor = has('conductor')
     ? conductorOnRedis({ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps })
     : null
-  const closeRoles = (): Promise<unknown> => Promise.all([ingest?.close(GRACE_MS), conductor?.close()])
+  const obstacles = (): string[] => [...(ingest?.obstacles() ?? []), ...(conductor?.obstacles() ?? [])]
+  const api =
+    has('gateway') && config.gateway.listen !== 'off'
+      ? await serveApi({ config, redis, clock, logger, obstacles, isNamed: options.gatewayNamed }, closings)
+      : null
+  const closeRoles = (): Promise<unknown> =>
+    Promise.all([api?.gateway.close(GRACE_MS), ingest?.close(GRACE_MS), conductor?.close()])
   closings.add(async () => void (await closeRoles()))
 
-  const obstacles = (): string[] => [...(ingest?.obstacles() ?? []), ...(conductor?.obstacles() ?? [])]
   const metricsUrl = await serveTelemetry(config, redis.connection, obstacles, closings)
   await conductor?.start()
   await ingest?.start()
   await control.start()
 
   const look = new LiveLook({
-    ...{ ...redis, ingest, conductor: conductor?.conductor ?? null, latency, metricsUrl },
+    ...{ ...redis, ingest, conductor: conductor?.conductor ?? null, latency, metricsUrl, apiUrl: api?.url ?? null },
     environment: venue?.label ?? config.roles.join(', '),
     incidents: () => incidents,
   })
@@ -125,6 +130,28 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
     options.write(`${JSON.stringify(summary)}\n`)
   }
   return 0
+}
+
+/** The admin API, which is loaded only where it is served. Nothing of the data path goes over its connection. */
+async function serveApi(
+  parts: {
+    readonly config: Config
+    readonly redis: OpenRedis
+    readonly clock: Clock
+    readonly logger: Logger
+    readonly obstacles: () => string[]
+    readonly isNamed: boolean
+  },
+  closings: Closings,
+) {
+  const { redis, ...rest } = parts
+  const { gatewayOnRedis, openGateway } = await import('./gateway.ts')
+  const connection = new RedisConnection(redis.options, 'command')
+  closings.add(() => connection.close())
+  await connection.ready()
+  const gateway = gatewayOnRedis({ ...rest, keys: redis.keys, connection })
+  closings.add(() => gateway.close(GRACE_MS))
+  return { gateway, url: await openGateway(gateway, parts) }
 }
 
 /** Reads and commits of the conductor wait for nobody else, and nobody waits behind them. */

@@ -74,16 +74,14 @@ export class GatewayBench {
     const list = tokens.map(({ name, roles, token }) => `{name: ${name}, roles: ${roles}, token: ${token}}`)
     const { config } = loadConfig({
       assignments: [
-        'gateway.listen=127.0.0.1:0',
         ...(this.#options.withTokens ? [`gateway.tokens=[${list.join(', ')}]`] : []),
         ...(this.#options.settings ?? []),
       ],
     })
     const { connection, keys, clock } = this.control
     const gateway = gatewayOnRedis({ config, connection, keys, clock, logger: this.#logger, obstacles: () => [] })
-    if (gateway === null) throw new Error('the gateway is off')
     this.#gateways.push(gateway)
-    return gateway.open()
+    return gateway.open('127.0.0.1:0')
   }
 
   /** Trades 1 to 20 with 6 to 9 missing, a book, quotes and a bar of BTC-USDT. */
