@@ -30,6 +30,8 @@ export interface IngestOnRedisParts {
   readonly connection: RedisConnection
   /** For heartbeats, which must not wait behind appends. */
   readonly beatConnection: RedisConnection
+  /** Called every time the connection stands again after it was lost. */
+  readonly onBack: (callback: () => void) => void
   readonly keys: Keys
   readonly worker: string
   readonly clock: Clock
@@ -50,7 +52,7 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
     nowMs: () => clock.monotonicMs(),
     winnerReceivedUs: (event) => winnerReceivedUs(reader, keys, event),
   })
-  return new Ingest({
+  const ingest = new Ingest({
     config,
     venue: parts.venue,
     bus: new RedisEventBus({
@@ -86,6 +88,8 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
     },
     signal: parts.signal,
   })
+  parts.onBack(() => ingest.dispatcher?.sinkReturned())
+  return ingest
 }
 
 function isGoodNews(kind: DispatcherIncident['kind']): boolean {

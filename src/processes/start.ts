@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import type { Config } from '../config/schema.ts'
 import { UnavailableError, UsageError } from '../errors.ts'
 import { type Clock, SystemClock } from '../lib/clock.ts'
-import { checkRedis, unfitness } from '../redis/check.ts'
+import { type CheckFinding, checkRedis, unfitness } from '../redis/check.ts'
 import { type ConnectionKind, RedisConnection, type RedisConnectionOptions } from '../redis/connection.ts'
 import { Keys } from '../redis/keys.ts'
 import { openKeyspace } from '../redis/keyspace.ts'
@@ -18,7 +18,8 @@ import { everything } from './ingest.ts'
 import { ingestOnRedis } from './ingest-on-redis.ts'
 import { LiveForm, runLiveView } from './live.ts'
 import { LiveLook } from './live-look.ts'
-import { opsTeller } from './ops-teller.ts'
+import { type OpsTeller, opsTeller } from './ops-teller.ts'
+import { RedisWatch } from './redis-watch.ts'
 import type { StartOptions } from './start-options.ts'
 import { summaryOf } from './summary.ts'
 import { untilEnd } from './until-end.ts'
@@ -74,7 +75,9 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   if (options.replay !== null && !has('ingest')) throw new UsageError('expected the role ingest with --replay')
   const venue = has('ingest') ? await openVenue(config, options.replay) : null
   closings.add(() => venue?.close())
-  const keyspace = await holdKeyspace(redis, venue === null ? {} : { binance: venue.environment }, logger)
+  const environments: Record<string, string> = venue === null ? {} : { binance: venue.environment }
+  const keyspace = await watchRedis(redis, environments, { clock, logger, tellOps })
+  closings.add(() => keyspace.close())
   const routes = options.replay === null ? config.routes : everything()
   const control = new ControlPart({ config, routes, ...redis, clock, logger, tellOps, signal: options.signal })
   closings.add(() => control.close())
@@ -219,25 +222,19 @@ async function openRedis(config: Config, clock: Clock, logger: Logger, closings:
   return { options, connection, beatConnection, keys, worker, onBack: (callback) => callbacks.push(callback) }
 }
 
-/** Opens the keyspace, and again whenever Redis comes back, because it may come back as another one; then `lost` rejects. */
-async function holdKeyspace(
+/** Opens the keyspace, and looks again whenever Redis comes back. */
+async function watchRedis(
   redis: OpenRedis,
   environments: Readonly<Record<string, string>>,
-  logger: Logger,
-): Promise<{ readonly lost: Promise<never> }> {
-  await openKeyspace(redis.connection, redis.keys, environments)
-  const lost = Promise.withResolvers<never>()
-  lost.promise.catch(() => {})
-  redis.onBack(() => {
-    openKeyspace(redis.connection, redis.keys, environments).catch((error: unknown) => {
-      if (error instanceof UsageError) lost.reject(error)
-      else
-        logger.warn('keyspace-unseen', 'the keyspace could not be compared, the next return of Redis tries again', {
-          error,
-        })
-    })
-  })
-  return { lost: lost.promise }
+  parts: { readonly clock: Clock; readonly logger: Logger; readonly tellOps: OpsTeller },
+): Promise<RedisWatch> {
+  const { connection, keys } = redis
+  const open = (): Promise<void> => openKeyspace(connection, keys, environments)
+  await open()
+  const check = (): Promise<readonly CheckFinding[]> => checkRedis(connection, keys, () => parts.clock.nowUs() / 1000)
+  const watch = new RedisWatch({ ...parts, openKeyspace: open, check })
+  redis.onBack(() => watch.back())
+  return watch
 }
 
 /** Where /metrics is, null when it is off. */

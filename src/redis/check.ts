@@ -36,11 +36,11 @@ export async function checkRedis(
   keys: Keys,
   nowMs: () => number,
 ): Promise<CheckFinding[]> {
-  const info = parseInfo(String(await connection.send('info', [])))
+  const infos = (await connection.sendToMasters('info', [])).map((text) => parseInfo(String(text)))
   return [
-    checkVersion(info),
-    checkEviction(info),
-    checkPersistence(info),
+    worstOf(infos.map(checkVersion)),
+    worstOf(infos.map(checkEviction)),
+    worstOf(infos.map(checkPersistence)),
     await checkClock(connection, nowMs),
     await checkPermissions(connection, `${keys.prefix}:{ops}:check`),
   ]
@@ -51,6 +51,14 @@ export function unfitness(findings: readonly CheckFinding[]): string | null {
   const failures = findings.filter((finding) => finding.severity === 'failure')
   if (failures.length === 0) return null
   return failures.map(({ name, expected, found }) => `Redis ${name}: expected ${expected}, found ${found}`).join('; ')
+}
+
+/** Of the masters of a cluster the one that is least fit. */
+function worstOf(findings: readonly CheckFinding[]): CheckFinding {
+  const [first] = findings
+  if (first === undefined) throw new BusError('unreachable', 'no master of the cluster is known')
+  const of = (severity: CheckFinding['severity']) => findings.find((finding) => finding.severity === severity)
+  return of('failure') ?? of('warning') ?? first
 }
 
 function checkVersion(info: ReadonlyMap<string, string>): CheckFinding {
