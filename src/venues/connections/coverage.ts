@@ -66,10 +66,10 @@ export function handedOver(
   const carrier = carrierOn(topic, next)
   if (carrier === null || carrier.phase !== 'acked' || previous === null) return false
   if (previous.lastReceivedMs < carrier.ackedMs || (carrier.heldBackSinceMs > 0 && !overlaps(carrier))) return false
-  // An old line that has itself been silent since is no reason to wait for long.
-  const waitMs =
-    old.lastSeenMs >= carrier.ackedMs ? options.overlapMs : Math.min(options.overlapMs, options.staleFloorMs)
-  return carrier.lastSeenMs > 0 || old.lastSeenMs === 0 || nowMs - carrier.ackedMs >= waitMs
+  if (carrier.lastSeenMs > 0 || old.lastSeenMs === 0) return true
+  // Where the old line has fallen silent too, there is nothing to wait for.
+  const silentMs = nowMs - Math.max(old.lastSeenMs, carrier.ackedMs)
+  return silentMs >= Math.min(options.overlapMs, options.staleFloorMs) || nowMs - carrier.ackedMs >= options.overlapMs
 }
 
 /** Whether the line that takes over shows all that these groups want. */

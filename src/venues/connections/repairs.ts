@@ -57,10 +57,11 @@ export class Repairs {
     for (const slot of slotList) for (const group of slot.groups) this.#observe(group)
     this.staleTopicsCount = 0
     for (const slot of slotList) {
-      const line = slot.line
-      // In an overlap the successor is about to show which topics flow.
-      if (line === null || line.state !== 'open' || slot.successor !== null) continue
-      if (this.#isDeaf(slot, line, nowMs, rebaseMs)) this.#owner.lineSilent(line, line.carriers.size)
+      const { line, successor } = slot
+      if (line === null || line.state !== 'open') continue
+      // A topic that is silent on both lines of an overlap is mended on the one that stays.
+      if (successor !== null) this.#mendTopics(this.#suspects(slot, line, nowMs, rebaseMs), successor, nowMs)
+      else if (this.#isDeaf(slot, line, nowMs, rebaseMs)) this.#owner.lineSilent(line, line.carriers.size)
       else this.#mend(line, this.#suspects(slot, line, nowMs, rebaseMs), nowMs)
     }
   }
@@ -146,15 +147,20 @@ export class Repairs {
       this.#owner.lineSilent(line, lively.length)
       return
     }
-    for (const { topic, group, carrier, reason } of due) {
+    this.#mendTopics(due, null, nowMs)
+  }
+
+  #mendTopics(suspects: readonly Suspect[], successor: Line | null, nowMs: number): void {
+    for (const { topic, group, carrier, reason } of suspects) {
       const { repair } = topic
+      if (repair.nextAtMs > nowMs) continue
       this.#mark(topic, reason)
       if (repair.step !== 'resubscribed') {
         repair.step = 'resubscribed'
-        repair.nextAtMs = nowMs + options.repairWaitMs
+        repair.nextAtMs = nowMs + this.#options.repairWaitMs
         repair.mendedAtMs = nowMs
-        this.#owner.topicResubscribed(carrier, reason)
-      } else if (group.leaving === null && this.#moves.take(nowMs)) {
+        this.#owner.topicResubscribed(carrierOn(topic, successor) ?? carrier, reason)
+      } else if (successor === null && group.leaving === null && this.#moves.take(nowMs)) {
         repair.step = 'moved'
         this.#postpone(topic, reason, nowMs)
         this.#owner.moveGroup(group, reason)
@@ -177,6 +183,7 @@ export class Repairs {
     topic.repair.mendedAtMs = nowMs
     topic.repair.attempt += 1
   }
+
   /** Half of the wait is fixed: a repair needs time to show its effect. */
   #jittered(capMs: number): number {
     return capMs / 2 + (this.#random() * capMs) / 2

@@ -20,8 +20,9 @@ export interface Faults {
   /** HTTP status for handshakes, 0: accept. */
   refuseWith: number
   retryAfterSeconds: number
-  /** Topics acknowledged and never fed, on connections with an index below `silentBelow`. */
+  /** Topics acknowledged and never fed, on connections with an index from `silentFrom` and below `silentBelow`. */
   silent: Set<string>
+  silentFrom: number
   silentBelow: number
   /** Topics that start to flow when they are subscribed a second time on the same connection. */
   mendedByResubscribe: boolean
@@ -40,6 +41,7 @@ export class FakeVenue {
     refuseWith: 0,
     retryAfterSeconds: 0,
     silent: new Set(),
+    silentFrom: 0,
     silentBelow: Number.POSITIVE_INFINITY,
     mendedByResubscribe: false,
     bad: new Set(),
@@ -117,7 +119,9 @@ export class FakeVenue {
   }
 
   #isSilent(client: Client, topic: string): boolean {
-    if (!this.faults.silent.has(topic) || this.clients.indexOf(client) >= this.faults.silentBelow) return false
+    const { silent, silentFrom, silentBelow } = this.faults
+    const index = this.clients.indexOf(client)
+    if (!silent.has(topic) || index < silentFrom || index >= silentBelow) return false
     return !(this.faults.mendedByResubscribe && (this.#subscribed.get(client)?.get(topic) ?? 0) > 1)
   }
 

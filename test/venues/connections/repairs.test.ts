@@ -120,6 +120,27 @@ describe('topics acknowledged and silent', () => {
     expect(sink.interruptions).to.deep.equal([])
   })
 
+  it('are mended while their connection is renewed, where they are silent on both', async () => {
+    const { connections, sink } = start({ overlapMs: 20_000 })
+    connections.setTopics(new Set(topics))
+    venue.feedEvery(5, topics)
+    await until(() => topics.every((topic) => sink.count(topic) > 50))
+    venue.faults.mendedByResubscribe = true
+    venue.faults.silentFrom = 1
+    venue.faults.silent.add('aaa@depth')
+    const [old] = venue.clients
+    if (old) venue.shutdown(old)
+    await until(() => venue.clients[1]?.topics.size === topics.length)
+    const count = sink.count('aaa@depth')
+    await until(() => sink.count('aaa@depth') > count + 5)
+    venue.faults.silentFrom = 0
+    const both = sink.count('aaa@depth')
+    await until(() => sink.count('aaa@depth') > both + 5 && venue.open.length === 1)
+    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@depth'], cause: 'lost' }])
+    expect(sink.untold()).to.deep.equal([])
+    for (const topic of ['aaa@trade', 'aaa@quote', 'bbb@trade']) expect(sink.missing(topic), topic).to.deep.equal([])
+  })
+
   it('are tried again ever more rarely while they stay silent', async () => {
     const { connections, sink } = start({ movesPerMinuteMax: 3, repairBaseMs: 100, repairMsMax: 400 })
     connections.setTopics(new Set(topics))
