@@ -74,20 +74,20 @@ async function main(): Promise<void> {
 async function measure(plan: Plan, parts: ReadonlySet<string>, folder: string): Promise<Report> {
   const source = await loadSource()
   const tape = join(folder, 'tape')
-  const frames = repeatFrames(source.frames, plan.frames)
-  const head = writeTape(tape, frames, source.origin)
+  const story = repeatFrames(source, plan.frames)
+  const head = writeTape(tape, story, source.origin)
   say(`${head.frames} frames of ${source.origin}, ${plan.warmUp} of them to warm up`)
 
   const costs = await measureCosts(plan, tape, head, parts.has('cost') ? plan.runs : 1)
   const full = median(costs.runs.map((run) => run.meltica.eventsPerSecond))
   const latency = parts.has('latency') ? await measureLatency(tape, head, plan.warmUp, full, plan.runs, say) : {}
   const growth = parts.has('growth')
-    ? await measureGrowth(source.frames, plan.growth, plan.growthFrames, full / 4, folder, say)
+    ? await measureGrowth(source, plan.growth, plan.growthFrames, full / 4, folder, say)
     : []
   const sizes = parts.has('sizes') ? await measureSizes() : null
   const drain =
     parts.has('drain') && plan.drainFrames > 0
-      ? await measureDrain(frames.slice(0, plan.drainFrames), head, folder)
+      ? await measureDrain(story.frames.slice(0, plan.drainFrames), head, folder)
       : null
 
   const of = (read: (run: PairOfRuns) => number) => median(costs.runs.map(read))

@@ -14,17 +14,14 @@ export async function measureDrain(
   folder: string,
 ): Promise<{ frames: number; seconds: number }> {
   const capture = join(folder, 'drain.jsonl.gz')
-  const bookAt = new Map<string, string>()
   const lines: string[] = []
   const line = (kind: string, url: string, msg: string) =>
     lines.push(`{"ts":null,"conn":"${kind}","kind":"${kind}","url":"${url}","msg":${JSON.stringify(msg)}}`)
-  for (const [index, { stream, text }] of frames.entries()) {
+  for (const [index, { text }] of frames.entries()) {
     line('ws', STREAM_URL, text)
-    if (index < head.prelude && stream.endsWith('@depth@100ms')) bookAt.set(stream, /"u":(\d+)/.exec(text)?.[1] ?? '0')
     if (index !== head.prelude - 1) continue
-    for (const [book, last] of bookAt) {
-      const symbol = book.slice(0, book.indexOf('@')).toUpperCase()
-      line('http', `${DEPTH_URL}?symbol=${symbol}&limit=1000`, `{"lastUpdateId":${last},${head.levels}}`)
+    for (const [symbol, [level, last]] of Object.entries(head.books)) {
+      line('http', `${DEPTH_URL}?symbol=${symbol}&limit=1000`, `{"lastUpdateId":${last},${head.levels[level]}}`)
     }
   }
   writeFileSync(capture, gzipSync(`${lines.join('\n')}\n`, { level: 1 }))

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { GrowthStep } from './report.ts'
 import { Run } from './runs.ts'
-import { dealFrames, type Frame, writeTape } from './tape.ts'
+import { dealFrames, type Source, writeTape } from './tape.ts'
 
 const WARM_UP = 30_000
 
@@ -10,7 +10,7 @@ const WARM_UP = 30_000
  * snapshot. Memory is what the worker holds after the collector ran, above what it holds for the fewest instruments.
  */
 export async function measureGrowth(
-  source: readonly Frame[],
+  source: Source,
   steps: readonly number[],
   frames: number,
   perSecond: number,

@@ -19,11 +19,8 @@ let bytes = Buffer.alloc(0)
 /** Where each frame begins; one more than there are frames. */
 let starts = new Uint32Array(0)
 let streamOf = new Uint16Array(0)
-/** The last update id of each delta, 0 for other frames. */
-let lastIds = new Float64Array(0)
 let position = 0
 const sockets: (Socket | null)[] = []
-const bookAt = new Map<string, number>()
 const booksAsked = new Set<string>()
 let askedAll: () => void = () => {}
 
@@ -33,9 +30,8 @@ function load(file: string): void {
   const indexOf = new Map(head.streams.map((stream, index) => [stream, index]))
   starts = new Uint32Array(head.frames + 1)
   streamOf = new Uint16Array(head.frames)
-  lastIds = new Float64Array(head.frames)
   let size = 0
-  for (const { text } of tape.frames) size += text.length + (text.length < 126 ? 2 : 4)
+  for (const { text } of tape.frames) size += text.length + (text.length < 126 ? 2 : text.length < 65_536 ? 4 : 10)
   bytes = Buffer.allocUnsafeSlow(size)
   let at = 0
   for (const [index, { stream, text }] of tape.frames.entries()) {
@@ -44,18 +40,17 @@ function load(file: string): void {
     bytes[at++] = 0x81
     if (text.length < 126) {
       bytes[at++] = text.length
-    } else {
+    } else if (text.length < 65_536) {
       bytes[at++] = 126
       at = bytes.writeUInt16BE(text.length, at)
+    } else {
+      bytes[at++] = 127
+      at = bytes.writeBigUInt64BE(BigInt(text.length), at)
     }
     at += bytes.write(text, at, 'latin1')
-    if (stream.endsWith('@depth@100ms')) lastIds[index] = Number(/"u":(\d+)/.exec(text)?.[1])
   }
   starts[head.frames] = at
-  for (const stream of head.streams) {
-    sockets.push(null)
-    bookAt.set(stream, 0)
-  }
+  for (let index = 0; index < head.streams.length; index++) sockets.push(null)
 }
 
 /** Sends frames from..to; answers a promise where a reader is not as fast. */
@@ -79,10 +74,6 @@ function send(from: number, to: number): Promise<void> | null {
   for (const socket of touched) {
     socket.uncork()
     if (socket.writableNeedDrain) full = socket
-  }
-  for (let index = from; index < to; index++) {
-    const id = lastIds[index] as number
-    if (id > 0) bookAt.set(head.streams[streamOf[index] as number] as string, id)
   }
   if (full === null) return null
   const waited = full
@@ -166,10 +157,13 @@ function restAnswer(url: URL): string | null {
     return JSON.stringify({ timezone: 'UTC', serverTime: Date.now(), rateLimits, exchangeFilters: [], symbols })
   }
   if (url.pathname !== '/api/v3/depth') return null
-  const stream = `${url.searchParams.get('symbol')?.toLowerCase()}@depth@100ms`
-  booksAsked.add(stream)
+  const symbol = url.searchParams.get('symbol') ?? ''
+  const book = head.books[symbol]
+  if (book === undefined) return null
+  booksAsked.add(symbol)
   queueMicrotask(askedAll)
-  return `{"lastUpdateId":${bookAt.get(stream) ?? 0},${head.levels}}`
+  const [level, last] = book
+  return `{"lastUpdateId":${last},${head.levels[level]}}`
 }
 
 async function open(): Promise<VenueOpened> {
