@@ -5,7 +5,8 @@ import { chaosSetting } from './settings.ts'
 
 /** The short forms of tests that may take as long as one likes; see `settings.ts`. */
 const SEED = chaosSetting('SEED', Math.floor(Math.random() * 2 ** 31))
-const ROLLING = { rounds: chaosSetting('ROUNDS', 1), instruments: chaosSetting('INSTRUMENTS', 20) }
+const ROLLING = { workers: chaosSetting('WORKERS', 2), rounds: chaosSetting('ROUNDS', 1) }
+const INSTRUMENTS = chaosSetting('INSTRUMENTS', 20)
 const KILLS = chaosSetting('KILLS', 1)
 const RATE = chaosSetting('RATE', 1_000)
 const PARTITIONS = 64
@@ -27,20 +28,20 @@ describe('several ingest processes', function () {
 
   it('are restarted one after the other, and nothing is lost, repeated or told as missing', async () => {
     const settings = [QUICK, LIGHT]
-    const { rounds, instruments } = ROLLING
-    fleet = await Fleet.open({ instruments, rate: RATE, seed: SEED, partitions: PARTITIONS, settings })
-    for (const id of WORKERS) fleet.startWorker(id)
-    await fleet.settled(WORKERS, 1, SETTLED_MS_MAX)
+    const workers = Array.from({ length: ROLLING.workers }, (_, index) => `worker-${index}`)
+    fleet = await Fleet.open({ instruments: INSTRUMENTS, rate: RATE, seed: SEED, partitions: PARTITIONS, settings })
+    for (const id of workers) fleet.startWorker(id)
+    await fleet.settled(workers, 1, SETTLED_MS_MAX)
     const [fromMs, before] = [await fleet.nowMs(), await fleet.entries()]
     const slowest = { ms: 0 }
-    for (let round = 0; round < rounds; round++) {
-      for (const id of WORKERS) {
+    for (let round = 0; round < ROLLING.rounds; round++) {
+      for (const id of workers) {
         const { code, ms } = await fleet.end(id, 'SIGTERM')
         expect(code).to.equal(0)
         slowest.ms = Math.max(slowest.ms, ms)
         expect((await fleet.members()).has(id), `${id} on the list`).to.equal(false)
         fleet.startWorker(id)
-        await fleet.settled(WORKERS, 1, SETTLED_MS_MAX)
+        await fleet.settled(workers, 1, SETTLED_MS_MAX)
       }
     }
     const perSecond = Math.round(((await fleet.entries()) - before) / (((await fleet.nowMs()) - fromMs) / 1_000))
@@ -48,7 +49,7 @@ describe('several ingest processes', function () {
     expect(slowest.ms).to.be.below(5_000)
 
     const rows = await fleet.show()
-    expect(rows.map(({ worker, state }) => `${worker} ${state}`)).to.have.members(WORKERS.map((id) => `${id} active`))
+    expect(rows.map(({ worker, state }) => `${worker} ${state}`)).to.have.members(workers.map((id) => `${id} active`))
     const owned = rows.flatMap((row) => [...parsePartitions(row.owned)])
     expect(owned.sort((a, b) => a - b)).to.deep.equal([...Array(PARTITIONS).keys()])
     for (const row of rows) expect(Date.parse(row.flowsSince ?? '')).to.be.above(fromMs)
