@@ -4,6 +4,7 @@ import type { CommandContext, CommandHost } from './context.ts'
 import { openRedis } from './redis.ts'
 import { table } from './table.ts'
 
+const OWNED_CHARACTERS_MAX = 40
 const ROLES: readonly ClusterRole[] = ['ingest', 'conductor', 'poller', 'reader']
 
 export function registerWorkers({ program, run }: CommandHost): void {
@@ -14,7 +15,7 @@ export function registerWorkers({ program, run }: CommandHost): void {
       'after',
       '\nExamples:\n  $ meltica workers --redis redis://localhost:6379\n  $ meltica workers --json\n' +
         '\nA worker that fell silent is shown as gone for a minute. Lag is the longest time from the arrival of a frame to\n' +
-        "Redis's reply since the heartbeat before.",
+        "Redis's reply since the heartbeat before, or how late that was. --json tells all partitions that each owns.",
     )
   run(command, showWorkers)
 }
@@ -32,12 +33,12 @@ async function showWorkers(context: CommandContext): Promise<number> {
     }
     if (context.json) for (const row of rows) context.write(`${JSON.stringify(row)}\n`)
     else {
-      const header = ['worker', 'role', 'state', 'partitions', 'flowing', 'flows since', 'lag', 'up', 'version']
+      const header = ['worker', 'role', 'state', 'partitions', 'flowing', 'flows since', 'lag', 'up', 'version', 'owns']
       const cells = rows.map((row) => [
         ...[row.worker, row.role, row.state, String(row.partitions), String(row.flowing)],
         row.flowsSince === null ? '-' : row.flowsSince.slice(0, 19).replace('T', ' '),
         row.lagMs === null ? '-' : `${row.lagMs} ms`,
-        ...[`${row.upSeconds} s`, row.version],
+        ...[`${row.upSeconds} s`, row.version, shortened(row.owned)],
       ])
       context.write(table(header, cells, [3, 4, 6, 7]))
       const live = rows.filter(({ state }) => state !== 'gone').length
@@ -47,6 +48,12 @@ async function showWorkers(context: CommandContext): Promise<number> {
   } finally {
     connection.close()
   }
+}
+
+/** Ranges of partitions as far as they fit a line; `--json` has them all. */
+function shortened(owned: string): string {
+  if (owned.length <= OWNED_CHARACTERS_MAX) return owned === '' ? '-' : owned
+  return `${owned.slice(0, owned.lastIndexOf(',', OWNED_CHARACTERS_MAX) + 1)}...`
 }
 
 function describe(role: ClusterRole, { id, startedUs, ageMs, state, facts }: Member, expiryMs: number) {
