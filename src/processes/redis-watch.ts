@@ -43,9 +43,9 @@ export class RedisWatch {
     return this.#lost.promise
   }
 
-  /** Why this Redis cannot keep the promises, null while it can. */
-  get obstacle(): string | null {
-    return this.#unfit
+  /** Why this Redis cannot keep the promises; empty while it can. */
+  obstacles(): string[] {
+    return this.#unfit === null ? [] : [this.#unfit]
   }
 
   /** To be called whenever the connection stands again. */

@@ -88,7 +88,7 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   const conductor = has('conductor')
     ? conductorOnRedis({ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps })
     : null
-  const obstacles = (): string[] => [...(ingest?.obstacles() ?? []), ...(conductor?.obstacles() ?? [])]
+  const obstacles = (): string[] => [keyspace, ingest, conductor].flatMap((role) => role?.obstacles() ?? [])
   const api =
     has('gateway') && config.gateway.listen !== 'off'
       ? await serveApi({ config, redis, clock, logger, obstacles, isNamed: options.gatewayNamed }, closings)

@@ -34,9 +34,11 @@ describe('a Redis that is watched', () => {
     })
     await redis.client.config('SET', 'maxmemory-policy', 'allkeys-lru')
     await redis.client.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-    await eventually(() => /maxmemory-policy: expected noeviction.*found allkeys-lru/.test(watch?.obstacle ?? ''))
+    await eventually(() =>
+      /maxmemory-policy: expected noeviction.*found allkeys-lru/.test(watch?.obstacles().join() ?? ''),
+    )
     await redis.client.config('SET', 'maxmemory-policy', 'noeviction')
-    await eventually(() => watch?.obstacle === null)
+    await eventually(() => watch?.obstacles().length === 0)
     expect(told.map(({ kind, severity }) => `${kind} ${severity}`)).to.deep.equal([
       'redis-unfit error',
       'redis-fit info',
