@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { conductorLines, measureConductor } from './conductor.ts'
 import { measureDrain } from './drain.ts'
 import { measureGrowth } from './growth.ts'
 import { measureLatency } from './latency.ts'
@@ -18,7 +19,7 @@ import { loadSource, repeatFrames, type TapeHead, writeTape } from './tape.ts'
  */
 const HELP = `Usage: npm run bench -- [options]
   --quick           fewer frames and runs, for a check
-  --only a,b        parts: cost, latency, growth, sizes, drain (default all)
+  --only a,b        parts: cost, latency, growth, sizes, drain, conductor (default all)
   --json            the last line is the report as JSON
   --out FILE        also write the report there, for --compare
   --compare FILE    print every number beside the one in this report`
@@ -58,11 +59,12 @@ async function main(): Promise<void> {
     return
   }
   const base: unknown = values.compare === undefined ? null : lastJson(values.compare)
-  const parts = new Set(values.only?.split(',') ?? ['cost', 'latency', 'growth', 'sizes', 'drain'])
+  const parts = new Set(values.only?.split(',') ?? ['cost', 'latency', 'growth', 'sizes', 'drain', 'conductor'])
   const folder = mkdtempSync(join(tmpdir(), 'meltica-bench-'))
   try {
     const report = await measure(values.quick ? QUICK : WHOLE, parts, folder)
     console.log(`\n${table(report)}`)
+    if (report.conductor !== null) console.log(`\n${conductorLines(report.conductor).join('\n')}`)
     if (base !== null) console.log(`\n${comparison(base, report)}`)
     if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report)}\n`)
     if (values.json) console.log(JSON.stringify(report))
@@ -89,6 +91,7 @@ async function measure(plan: Plan, parts: ReadonlySet<string>, folder: string): 
     parts.has('drain') && plan.drainFrames > 0
       ? await measureDrain(story.frames.slice(0, plan.drainFrames), head, folder)
       : null
+  const conductor = parts.has('conductor') ? await measureConductor(plan === QUICK, say) : null
 
   const of = (read: (run: PairOfRuns) => number) => median(costs.runs.map(read))
   const slow = latency['500 events/s'] ?? []
@@ -112,6 +115,7 @@ async function measure(plan: Plan, parts: ReadonlySet<string>, folder: string): 
     latency,
     growth,
     drain,
+    conductor,
   }
 }
 

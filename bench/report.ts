@@ -1,3 +1,5 @@
+import type { ConductorCosts } from './conductor.ts'
+
 /** Numbers of one bench, in plain JSON: what `--json` prints and what `--compare` reads. */
 export interface Report {
   readonly workerRatio: number
@@ -15,6 +17,7 @@ export interface Report {
   readonly latency: Readonly<Record<string, readonly LatencyRun[]>>
   readonly growth: readonly GrowthStep[]
   readonly drain: { readonly frames: number; readonly seconds: number } | null
+  readonly conductor: ConductorCosts | null
 }
 
 export interface Quantiles {

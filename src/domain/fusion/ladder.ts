@@ -5,12 +5,14 @@ const POINT = 46
 const ZERO = 48
 /** Inserting so near to the best end moves fewer entries by hand than `splice` costs. */
 const NEAR_END = 48
+/** Levels that went stay in their place, because most come again; so many more than live ones may stay. */
+const GONE_MAX = 256
 
 /** One level of a side. */
 interface Rung {
   /** With as many decimals as every other price of the ladder. */
   readonly price: string
-  /** In the venue's digits; '' when the level is gone. */
+  /** In the venue's digits; '' while the level is gone. */
   quantity: string
   /** Whether the copy elsewhere (the snapshot cache) has the level. */
   stored: boolean
@@ -23,10 +25,14 @@ interface Rung {
  * decimals and without leading zeros, so that a longer one is greater and those of one length compare as texts.
  */
 class Side {
+  /** All levels that are there, and some that are gone. */
   rungs: Rung[] = []
   readonly changes: Rung[] = []
   /** Worst price of which anything is known since worse levels were cut, '' while nothing was. */
   edge = ''
+  /** Levels that are there. */
+  count = 0
+  readonly #byPrice = new Map<string, Rung>()
   /** Whether the greater price is better (bids). */
   readonly #greaterIsBetter: boolean
 
@@ -34,8 +40,157 @@ class Side {
     this.#greaterIsBetter = greaterIsBetter
   }
 
-  /** Index of the level with this price, or of the nearest worse one; -1 when all are better. */
-  find(price: string): number {
+  /** `price` written as all others. */
+  set(price: string, quantity: string): void {
+    const known = this.#byPrice.get(price)
+    const goes = isZeroDecimal(quantity)
+    if (known === undefined) {
+      if (goes || this.#isBeyond(price)) return
+      const rung: Rung = { price, quantity, stored: false, changed: true }
+      this.#insert(rung)
+      this.changes.push(rung)
+    } else if (goes) {
+      if (known.quantity === '') return
+      known.quantity = ''
+      this.count--
+      this.#note(known)
+    } else {
+      if (known.quantity === quantity) return
+      if (known.quantity === '') {
+        if (this.#isBeyond(price)) return
+        this.count++
+      }
+      known.quantity = quantity
+      this.#note(known)
+    }
+  }
+
+  /** Levels in any order, of one price the last counts; those that stay as they are count as unchanged. */
+  replace(levels: readonly Level[]): void {
+    this.edge = ''
+    const after = new Map(levels)
+    for (const rung of this.rungs) {
+      if (rung.quantity === '' || after.has(rung.price)) continue
+      rung.quantity = ''
+      this.count--
+      this.#note(rung)
+    }
+    const fresh: Rung[] = []
+    for (const [price, quantity] of after) {
+      if (this.#byPrice.has(price) || isZeroDecimal(quantity)) this.set(price, quantity)
+      else fresh.push({ price, quantity, stored: false, changed: true })
+    }
+    for (const rung of fresh) {
+      this.#byPrice.set(rung.price, rung)
+      this.rungs.push(rung)
+      this.changes.push(rung)
+    }
+    this.count += fresh.length
+    this.rungs.sort((left, right) => (this.#isBetter(left.price, right.price) ? 1 : -1))
+  }
+
+  /** The worst levels beyond the bound go, and from then on nothing is known of what is worse than those that stay. */
+  cut(levelsMax: number): void {
+    if (this.count <= levelsMax) return
+    let at = 0
+    for (; this.count > levelsMax; at++) {
+      const rung = this.rungs[at] as Rung
+      if (rung.quantity === '') continue
+      rung.quantity = ''
+      this.count--
+      this.#note(rung)
+    }
+    while ((this.rungs[at] as Rung).quantity === '') at++
+    this.edge = (this.rungs[at] as Rung).price
+  }
+
+  /** The best `count` levels, best first. */
+  top(count: number): Level[] {
+    const { rungs } = this
+    const levels: Level[] = []
+    for (let at = rungs.length - 1; at >= 0 && levels.length < count; at--) {
+      const { price, quantity } = rungs[at] as Rung
+      if (quantity !== '') levels.push([price, quantity])
+    }
+    return levels
+  }
+
+  settle(): void {
+    for (const rung of this.changes) {
+      rung.stored = rung.quantity !== ''
+      rung.changed = false
+    }
+    this.changes.length = 0
+    if (this.rungs.length - this.count > GONE_MAX) this.#sweep()
+  }
+
+  unsettle(): void {
+    for (const rung of this.changes) rung.changed = false
+    this.changes.length = 0
+    this.#sweep()
+    for (const rung of this.rungs) {
+      rung.stored = false
+      rung.changed = true
+      this.changes.push(rung)
+    }
+  }
+
+  /** Writes every price with more decimals. */
+  respell(digits: number): void {
+    const respelt = new Map<Rung, Rung>()
+    this.#byPrice.clear()
+    this.rungs = this.rungs.map((rung) => {
+      const again = { ...rung, price: pad(rung.price, digits) }
+      respelt.set(rung, again)
+      this.#byPrice.set(again.price, again)
+      return again
+    })
+    for (const [at, rung] of this.changes.entries()) this.changes[at] = respelt.get(rung) as Rung
+    if (this.edge !== '') this.edge = pad(this.edge, digits)
+  }
+
+  /** Forgets levels that are gone. The copy must know it already, or there must be none. */
+  #sweep(): void {
+    const kept = this.rungs.filter(({ quantity, changed }) => quantity !== '' || changed)
+    for (const { price, quantity, changed } of this.rungs) {
+      if (quantity === '' && !changed) this.#byPrice.delete(price)
+    }
+    this.rungs = kept
+  }
+
+  #note(rung: Rung): void {
+    if (rung.changed) return
+    rung.changed = true
+    this.changes.push(rung)
+  }
+
+  /** Between the edge and this price others may have been cut: a level here would make a book with holes. */
+  #isBeyond(price: string): boolean {
+    return this.edge !== '' && this.#isBetter(this.edge, price)
+  }
+
+  #isBetter(price: string, than: string): boolean {
+    if (price.length !== than.length) return price.length > than.length === this.#greaterIsBetter
+    return this.#greaterIsBetter ? price > than : price < than
+  }
+
+  #insert(rung: Rung): void {
+    const { rungs } = this
+    const { length } = rungs
+    const at = this.#placeOf(rung.price)
+    this.#byPrice.set(rung.price, rung)
+    this.count++
+    if (length - at > NEAR_END) {
+      rungs.splice(at, 0, rung)
+      return
+    }
+    rungs.push(rung)
+    for (let index = length; index > at; index--) rungs[index] = rungs[index - 1] as Rung
+    rungs[at] = rung
+  }
+
+  /** Index at which a level of this price is to stand: behind all that are worse. */
+  #placeOf(price: string): number {
     const { rungs } = this
     let high = rungs.length
     let low = high - 1
@@ -50,94 +205,7 @@ class Side {
       if (this.#isBetter((rungs[middle] as Rung).price, price)) high = middle
       else low = middle
     }
-    return low
-  }
-
-  /** `price` written as all others. */
-  set(price: string, quantity: string): void {
-    // Between the edge and this price others may have been cut: a level here would make a book with holes.
-    if (this.edge !== '' && this.#isBetter(this.edge, price)) return
-    const at = this.find(price)
-    const found = at >= 0 ? (this.rungs[at] as Rung) : null
-    if (found !== null && found.price === price) {
-      if (isZeroDecimal(quantity)) {
-        this.#remove(at)
-        found.quantity = ''
-      } else if (found.quantity === quantity) return
-      else found.quantity = quantity
-      this.#note(found)
-    } else if (!isZeroDecimal(quantity)) {
-      const rung: Rung = { price, quantity, stored: false, changed: true }
-      this.#insert(at + 1, rung)
-      this.changes.push(rung)
-    }
-  }
-
-  /** Levels in any order, of one price the last counts; those that stay as they are count as unchanged. */
-  replace(levels: readonly Level[]): void {
-    this.edge = ''
-    const before = new Map(this.rungs.map((rung) => [rung.price, rung]))
-    const after = new Map<string, Rung>()
-    for (const [price, quantity] of new Map(levels)) {
-      if (isZeroDecimal(quantity)) continue
-      const rung = before.get(price) ?? { price, quantity: '', stored: false, changed: false }
-      if (rung.quantity !== quantity) {
-        rung.quantity = quantity
-        this.#note(rung)
-      }
-      after.set(price, rung)
-    }
-    for (const rung of this.rungs) {
-      if (after.has(rung.price)) continue
-      rung.quantity = ''
-      this.#note(rung)
-    }
-    this.rungs = [...after.values()].sort((left, right) => (this.#isBetter(left.price, right.price) ? 1 : -1))
-  }
-
-  /** The worst levels beyond the bound go, and from then on nothing is known of what is worse than those that stay. */
-  cut(levelsMax: number): void {
-    const beyond = this.rungs.length - levelsMax
-    if (beyond <= 0) return
-    for (const rung of this.rungs.splice(0, beyond)) {
-      rung.quantity = ''
-      this.#note(rung)
-    }
-    this.edge = this.rungs[0]?.price ?? ''
-  }
-
-  #note(rung: Rung): void {
-    if (rung.changed) return
-    rung.changed = true
-    this.changes.push(rung)
-  }
-
-  #isBetter(price: string, than: string): boolean {
-    if (price.length !== than.length) return price.length > than.length === this.#greaterIsBetter
-    return this.#greaterIsBetter ? price > than : price < than
-  }
-
-  #insert(at: number, rung: Rung): void {
-    const { rungs } = this
-    const length = rungs.length
-    if (length - at > NEAR_END) {
-      rungs.splice(at, 0, rung)
-      return
-    }
-    rungs.push(rung)
-    for (let index = length; index > at; index--) rungs[index] = rungs[index - 1] as Rung
-    rungs[at] = rung
-  }
-
-  #remove(at: number): void {
-    const { rungs } = this
-    const last = rungs.length - 1
-    if (last - at > NEAR_END) {
-      rungs.splice(at, 1)
-      return
-    }
-    for (let index = at; index < last; index++) rungs[index] = rungs[index + 1] as Rung
-    rungs.pop()
+    return low + 1
   }
 }
 
@@ -189,15 +257,15 @@ export class Ladder {
 
   /** A side was cut and shows fewer levels than this: what is missing is known to be unknown. */
   isShallow(levels: number): boolean {
-    return [this.#bids, this.#asks].some(({ edge, rungs }) => edge !== '' && rungs.length < levels)
+    return [this.#bids, this.#asks].some(({ edge, count }) => edge !== '' && count < levels)
   }
 
   get bidsCount(): number {
-    return this.#bids.rungs.length
+    return this.#bids.count
   }
 
   get asksCount(): number {
-    return this.#asks.rungs.length
+    return this.#asks.count
   }
 
   get changesCount(): number {
@@ -230,11 +298,11 @@ export class Ladder {
 
   /** The best `count` levels, best first. */
   topBids(count: number): Level[] {
-    return top(this.#bids.rungs, count)
+    return this.#bids.top(count)
   }
 
   topAsks(count: number): Level[] {
-    return top(this.#asks.rungs, count)
+    return this.#asks.top(count)
   }
 
   /** What is to be written to the copy; asked again it answers the same until `settle`. */
@@ -248,26 +316,14 @@ export class Ladder {
 
   /** The copy has everything. */
   settle(): void {
-    for (const side of [this.#bids, this.#asks]) {
-      for (const rung of side.changes) {
-        rung.stored = rung.quantity !== ''
-        rung.changed = false
-      }
-      side.changes.length = 0
-    }
+    this.#bids.settle()
+    this.#asks.settle()
   }
 
   /** The copy has nothing: every level counts as changed. */
   unsettle(): void {
-    for (const side of [this.#bids, this.#asks]) {
-      for (const rung of side.changes) rung.changed = false
-      side.changes.length = 0
-      for (const rung of side.rungs) {
-        rung.stored = false
-        rung.changed = true
-        side.changes.push(rung)
-      }
-    }
+    this.#bids.unsettle()
+    this.#asks.unsettle()
   }
 
   #spell(price: string): string {
@@ -286,17 +342,8 @@ export class Ladder {
 
   #widen(digits: number): void {
     this.#digits = digits
-    for (const side of [this.#bids, this.#asks]) {
-      const respelt = new Map<Rung, Rung>()
-      const respell = (rung: Rung): Rung => {
-        const known = respelt.get(rung) ?? { ...rung, price: pad(rung.price, digits) }
-        respelt.set(rung, known)
-        return known
-      }
-      side.rungs = side.rungs.map(respell)
-      side.changes.splice(0, side.changes.length, ...side.changes.map(respell))
-      if (side.edge !== '') side.edge = pad(side.edge, digits)
-    }
+    this.#bids.respell(digits)
+    this.#asks.respell(digits)
   }
 }
 
@@ -306,22 +353,8 @@ function pad(price: string, digits: number): string {
   return `${price}${scale === 0 ? '.' : ''}${'0'.repeat(digits - scale)}`
 }
 
-function top(rungs: readonly Rung[], count: number): Level[] {
-  const levels: Level[] = []
-  for (let at = rungs.length - 1; at >= 0 && levels.length < count; at--) {
-    const { price, quantity } = rungs[at] as Rung
-    levels.push([price, quantity])
-  }
-  return levels
-}
-
-/** A level that went and came again stands twice among the changes; the later one counts. */
 function collect(head: string, changes: readonly Rung[], set: string[], removed: string[]): void {
-  const newest = new Map<string, { quantity: string; stored: boolean }>()
   for (const { price, quantity, stored } of changes) {
-    newest.set(price, { quantity, stored: stored || (newest.get(price)?.stored ?? false) })
-  }
-  for (const [price, { quantity, stored }] of newest) {
     if (quantity !== '') set.push(head + trimDecimal(price), quantity)
     else if (stored) removed.push(head + trimDecimal(price))
   }
