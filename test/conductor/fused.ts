@@ -1,6 +1,10 @@
 import { expect } from 'chai'
 import type { Redis } from 'ioredis'
 import { decodeEntry, type Entry, fieldsOf } from '../../src/bus/contract.ts'
+import type { SnapshotStore } from '../../src/conductor/snapshot-store.ts'
+import { BookReader } from '../../src/consumer/reader.ts'
+import { trimDecimal } from '../../src/domain/decimal.ts'
+import type { Level } from '../../src/domain/event.ts'
 import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
 import type { Keys } from '../../src/redis/keys.ts'
 
@@ -46,4 +50,42 @@ export function expectWhole(entries: readonly Fused[]): void {
 /** Last `seq` of a source inside the fused events, 0 if none. */
 export function foldedTo(entries: readonly Fused[], channel: 'ORDERBOOK' | 'TRADE' | 'QUOTE'): number {
   return Math.max(0, ...entries.map(({ data }) => Number(data.ranges[channel]?.[1] ?? 0)))
+}
+
+/** The record as it stands, and the stream up to its place read from the beginning, are one book; what follows continues it. */
+export async function expectBookOfStream(
+  client: Redis,
+  keys: Keys,
+  store: SnapshotStore,
+  instrument = BTC,
+): Promise<void> {
+  const found = await store.get({ market: MARKET, instrument })
+  if (found.outcome !== 'found') throw new Error(`expected a record, found ${found.outcome}`)
+  const { snapshot } = found
+  const raw = await client.xrange(keys.stream(MARKET, instrument, 'ORDERBOOK'), '-', '+')
+  const whole = new BookReader()
+  let last: Entry | null = null
+  let next: Entry | null = null
+  let past = false
+  for (const [id, flat] of raw) {
+    const decoded = decodeEntry(fieldsOf(flat))
+    if (!decoded.ok) throw new Error(decoded.problem)
+    if (past) {
+      next = decoded.entry
+      break
+    }
+    whole.step(decoded.entry)
+    last = decoded.entry
+    past = id === snapshot.streamId
+  }
+  expect(past, `${snapshot.streamId} is in the stream`).to.equal(true)
+  expect({ seq: snapshot.seq, epoch: snapshot.epoch }).to.deep.equal({ seq: last?.seq, epoch: last?.epoch })
+  if (next !== null) expect(Number(next.seq)).to.equal(Number(snapshot.seq) + 1)
+  const { bids, asks } = whole.top(Number.POSITIVE_INFINITY)
+  const byPrice = (levels: readonly Level[]) => levels.map(([price, much]) => `${trimDecimal(price)} ${much}`).sort()
+  expect({ bids: byPrice(snapshot.bids), asks: byPrice(snapshot.asks) }).to.deep.equal({
+    bids: byPrice(bids),
+    asks: byPrice(asks),
+  })
+  expect(snapshot.venueSeq).to.equal(String(whole.have))
 }
