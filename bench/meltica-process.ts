@@ -18,6 +18,7 @@ import { type BenchWorker, serveWorker } from './worker.ts'
 
 const MARKET = asMarket('BINANCE-SPOT')
 const WEIGHT_PER_MINUTE = 100_000_000
+const HOUR_MS = 3_600_000
 
 /** The data path of one process with its defaults, joined as `processes/ingest.ts` joins it. */
 class MelticaWorker implements BenchWorker {
@@ -84,7 +85,8 @@ class MelticaWorker implements BenchWorker {
       sink: dispatcher,
       clock,
       random: Math.random,
-      options,
+      // Dealt frames keep mix and sizes, not what streams show of each other in time, so none of them is ever called silent.
+      options: { ...options, staleFloorMs: HOUR_MS },
       log: (level, message) => level !== 'info' && process.stderr.write(`${message}\n`),
       hooks: { onTopicAcked: (topic) => dispatcher.topicAcked(topic) },
     })

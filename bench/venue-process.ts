@@ -179,7 +179,10 @@ async function open(): Promise<VenueOpened> {
       const { method, params, id } = JSON.parse(String(data)) as { method: string; params: string[]; id: number }
       for (const stream of params ?? []) {
         const index = head.streams.indexOf(stream)
-        if (index >= 0) sockets[index] = method === 'SUBSCRIBE' ? request.socket : null
+        if (index < 0) continue
+        if (method === 'SUBSCRIBE') sockets[index] = request.socket
+        // Another line may carry it by now.
+        else if (sockets[index] === request.socket) sockets[index] = null
       }
       client.send(JSON.stringify({ result: null, id }))
     })
