@@ -39,14 +39,19 @@ export class LineRace {
       const batch = batches[index] as ChannelBatch
       const counts = this.#countsOf(batch)
       const outcomes = result.channels[index]?.outcomes ?? []
-      counts.won += batch.offers.length - outcomes.length
-      for (const { verdict, index: at } of outcomes) {
-        if (verdict !== 'duplicate') continue
-        counts.lost++
-        const offer = batch.offers[at]
-        // Rest answers are late by nature, and of books the copies are cut differently.
-        if (batch.channel !== Channel.Trade || offer === undefined || offer.source.includes('.rest.')) continue
-        this.#sample({ batch, id: offer.id, receivedTimeUs: Number(offer.receivedTime) })
+      let told = 0
+      for (let at = 0; at < batch.offers.length; at++) {
+        const verdict = outcomes[told]?.index === at ? outcomes[told++]?.verdict : undefined
+        const offer = batch.offers[at] as ChannelBatch['offers'][number]
+        // Only what came by a line runs a race; answers of REST are late by nature.
+        if (!offer.source.includes('.ws.')) continue
+        if (verdict === undefined || verdict === 'gapTold') counts.won++
+        else if (verdict === 'duplicate') {
+          counts.lost++
+          // Of the other channels the newest alone enters, and of books the copies are cut differently.
+          if (batch.channel !== Channel.Trade) continue
+          this.#sample({ batch, id: offer.id, receivedTimeUs: Number(offer.receivedTime) })
+        }
       }
     }
   }
