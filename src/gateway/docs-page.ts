@@ -25,6 +25,8 @@ interface DocumentedResponse {
   readonly content?: Readonly<Record<string, { readonly schema: unknown }>>
 }
 
+type Schemas = Readonly<Record<string, unknown>>
+
 export interface DocsPage {
   readonly html: string
   /** Content-Security-Policy: its own style by hash and nothing else. */
@@ -38,6 +40,7 @@ h1 { margin: .5rem 0 0 } h2 { border-bottom: 1px solid var(--line); margin-top: 
 a { color: var(--link); text-decoration: none } a:hover { text-decoration: underline }
 nav { columns: 3 16rem; margin: 1.5rem 0 } nav div { break-inside: avoid; margin-bottom: .6rem } nav b { text-transform: capitalize }
 nav a { display: block; font-size: 13px }
+details > div { scroll-margin-top: 4rem }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .5rem 0 } details > div { padding: 0 1rem 1rem }
 summary { cursor: pointer; padding: .5rem .8rem } summary span { opacity: .75 }
 summary code { font-weight: 600 }
@@ -45,7 +48,7 @@ summary code { font-weight: 600 }
 .get { background: #1a6fb5 } .post { background: #1d7f45 } .patch { background: #9a6700 } .delete { background: #b5302a }
 code, pre { font: 13px/1.5 ui-monospace, monospace } pre { background: var(--soft); border-radius: 6px; margin: .4rem 0; overflow-x: auto; padding: .6rem .8rem }
 table { border-collapse: collapse; width: 100% } td, th { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; text-align: left; vertical-align: top }
-h4 { margin: 1rem 0 .2rem } tr:target, details:target { outline: 2px solid var(--link) }
+h4 { margin: 1rem 0 .2rem } tr:target, details:has(> :target) { outline: 2px solid var(--link) }
 `
 
 /** The document for people: one page without scripts, fonts or anything else from elsewhere. */
@@ -54,7 +57,7 @@ export function docsPage(document: ApiDocument): DocsPage {
     Object.entries(methods).map(([method, one]) => ({ path, method, one: one as DocumentedOperation })),
   )
   const byTag = [...Map.groupBy(operations, ({ one }) => one.tags[0] ?? '')]
-  const schemas = (document.components.schemas ?? {}) as Readonly<Record<string, unknown>>
+  const schemas = (document.components.schemas ?? {}) as Schemas
   const html = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${text(document.info.title)}</title><style>${STYLE}</style></head><body>
@@ -62,7 +65,7 @@ export function docsPage(document: ApiDocument): DocsPage {
 <p>${text(document.info.description ?? '')}</p>
 <p>For programs: <a href="/v1/openapi.json">/v1/openapi.json</a> (OpenAPI ${text(document.openapi)}).</p>
 <nav>${byTag.map(([tag, group]) => navigation(tag, group)).join('')}</nav>
-${byTag.map(([tag, group]) => `<h2>${text(tag)}</h2>${group.map(operation).join('')}`).join('\n')}
+${byTag.map(([tag, group]) => `<h2>${text(tag)}</h2>${group.map((one) => operation(one, schemas)).join('')}`).join('\n')}
 <h2>Objects</h2>
 ${Object.entries(schemas).map(objectSection).join('\n')}
 <h2>Problems</h2>
@@ -88,9 +91,11 @@ function navigation(tag: string, group: readonly Listed[]): string {
   return `<div><b>${text(tag)}</b>${links.join('')}</div>`
 }
 
-function operation({ path, method, one }: Listed): string {
-  const body = one.requestBody?.content['application/json']?.schema
-  return `<details id="${text(one.operationId)}"><summary><span class="method ${method}">${method.toUpperCase()}</span><code>${text(path)}</code> <span>${text(one.summary)}</span></summary><div>
+/** A link to what stands inside a folded part unfolds it, without any script. */
+function operation({ path, method, one }: Listed, schemas: Schemas): string {
+  const given = one.requestBody?.content['application/json']?.schema as { readonly $ref?: string } | undefined
+  const body = given?.$ref === undefined ? given : schemas[given.$ref.split('/').at(-1) ?? '']
+  return `<details><summary><span class="method ${method}">${method.toUpperCase()}</span><code>${text(path)}</code> <span>${text(one.summary)}</span></summary><div id="${text(one.operationId)}">
 <p>${text(one.description).replace(/`([^`]+)`/g, '<code>$1</code>')}</p>
 ${one.parameters === undefined ? '' : `<h4>Parameters</h4><table>${one.parameters.map(parameter).join('')}</table>`}
 ${body === undefined ? '' : `<h4>Body</h4>${schema(body)}`}
@@ -100,7 +105,7 @@ ${body === undefined ? '' : `<h4>Body</h4>${schema(body)}`}
 
 function parameter({ name, in: where, required, description, schema: one }: DocumentedParameter): string {
   const how = `${where}${required ? '' : ', optional'}`
-  return `<tr><td><code>${text(name)}</code></td><td>${how}</td><td><code>${schemaHtml(one)}</code></td><td>${text(description ?? '')}</td></tr>`
+  return `<tr><td><code>${text(name)}</code></td><td>${how}</td><td><code>${schemaHtml(one)}</code></td><td>${text(description ?? String(one.description ?? ''))}</td></tr>`
 }
 
 function answer([status, { description, content = {} }]: [string, DocumentedResponse]): string {
@@ -112,7 +117,7 @@ function answer([status, { description, content = {} }]: [string, DocumentedResp
 }
 
 function objectSection([name, one]: [string, unknown]): string {
-  return `<details id="object-${text(name)}"><summary><code>${text(name)}</code></summary><div>${schema(one)}</div></details>`
+  return `<details><summary><code>${text(name)}</code></summary><div id="object-${text(name)}">${schema(one)}</div></details>`
 }
 
 function problemRow(kind: ProblemKind): string {
