@@ -49,6 +49,10 @@ const route = group({
   intervals: list(word(...INTERVALS), 'a list of intervals, for example [1m, 1h]').exactOptional(),
   filters: list(filter, 'a list of filters {path, op, value}').exactOptional(),
   throttleMs: integer(0, 60_000).exactOptional(),
+  polls: list(
+    group({ type: word('ORDERBOOK.SNAPSHOT', 'TICKER'), everyMs: integer(1_000, 86_400_000) }),
+    'a list of polls {type, everyMs}',
+  ).exactOptional(),
 })
 
 const token = group({
@@ -68,7 +72,9 @@ const file = text('the path of a file')
 export const configSchema = group({
   prefix: text('letters, digits and : . - _', /^[A-Za-z0-9:._-]+$/),
   partitions: integer(1, 16_384),
-  roles: list(word('ingest', 'conductor', 'gateway'), 'a list of roles').min(1, { error: 'at least one role' }),
+  roles: list(word('ingest', 'conductor', 'poller', 'gateway'), 'a list of roles').min(1, {
+    error: 'at least one role',
+  }),
   worker: group({ id: text('letters, digits, . - and _', /^[A-Za-z0-9._-]{1,128}$/).nullable() }),
   redis: group({
     url: address('redis', 'rediss', 'unix').nullable(),
@@ -98,6 +104,7 @@ export const configSchema = group({
       timeUnit: word('ms', 'us'),
       depthLimit: integer(1, 5000),
       requestWeightShare: number(0.01, 1),
+      egress: text('letters, digits, . - and _', /^[A-Za-z0-9._-]{1,128}$/).nullable(),
       restTimeoutMs: timeoutMs,
       depthTimeoutMs: timeoutMs,
       instrumentsRefreshSeconds: integer(1, 86_400),

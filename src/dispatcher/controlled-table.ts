@@ -1,7 +1,7 @@
 import type { ControlledChannel } from '../control/contract.ts'
 import { channelKey, type TableData } from '../control/table-data.ts'
 import { Channel } from '../domain/event.ts'
-import type { Instrument, InstrumentInfo } from '../domain/instrument.ts'
+import type { Instrument, InstrumentInfo, Market } from '../domain/instrument.ts'
 import { patternTest } from '../lib/pattern.ts'
 import type { Filter } from './filters.ts'
 import {
@@ -58,6 +58,16 @@ export function buildControlledTable(input: ControlledTableInput): DispatchTable
     }
   }
   return tableOf({ version: table.version, market, available }, routes)
+}
+
+/** Table version under which the events of a channel are offered; null: nobody wants them, or no route says how they are had. */
+export function channelVersion(table: TableData, market: Market, instrument: Instrument, type: Channel): number | null {
+  if (!CHANNELS.includes(type as ControlledChannel)) return null
+  const channel = type as ControlledChannel
+  const route = table.routeFor(market, instrument, channel)
+  if (route === null || !table.wants(market, instrument, channel)) return null
+  const state = table.channels.get(channelKey(market, instrument, channel))
+  return state?.open === true ? state.version : route.sinceVersion
 }
 
 /** Native topics that a channel of an instrument has or would have, whether it is wanted or not. */

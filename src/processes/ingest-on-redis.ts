@@ -13,6 +13,7 @@ import { RedisOpenGaps } from '../redis/open-gaps.ts'
 import { StreamReader } from '../redis/stream-reader.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import type { VenueRest } from '../venues/venue.ts'
 import type { ControlPart } from './control-on-redis.ts'
 import { Ingest, MARKET } from './ingest.ts'
 import { LineRace, type LostEvent } from './line-race.ts'
@@ -40,13 +41,12 @@ export interface IngestOnRedisParts {
   readonly signal: AbortSignal
   readonly tellOps: OpsTeller
   readonly control: ControlPart
+  readonly rest: VenueRest
 }
 
 /** The role `ingest` with Redis behind each of its contracts. */
 export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
   const { config, connection, keys, clock, logger, tellOps } = parts
-  const channels = [Channel.Trade, Channel.Quote, Channel.Ticker, Channel.Kline, Channel.OrderBook] as const
-  const retention = Object.fromEntries(channels.map((channel) => [channel, config.retention[channel].maxLength]))
   const reader = new StreamReader(parts.beatConnection)
   const race = new LineRace({
     nowMs: () => clock.monotonicMs(),
@@ -55,10 +55,11 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
   const ingest = new Ingest({
     config,
     venue: parts.venue,
+    rest: parts.rest,
     bus: new RedisEventBus({
       connection,
       keys,
-      retention,
+      retention: retentionOf(config),
       onBellFailed: (message) => logger.warn('bell-failed', message),
       ...(config.ingest.redundancy > 1
         ? { onPublished: (batches: readonly ChannelBatch[], result: PublishResult) => race.published(batches, result) }
@@ -94,6 +95,12 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
 
 function isGoodNews(kind: DispatcherIncident['kind']): boolean {
   return kind === 'drained' || kind === 'relieved'
+}
+
+/** Entries kept in the streams that ingest and pollers write, by channel. */
+export function retentionOf({ retention }: Config): Partial<Record<Channel, number | null>> {
+  const channels = [Channel.Trade, Channel.Quote, Channel.Ticker, Channel.Kline, Channel.OrderBook] as const
+  return Object.fromEntries(channels.map((channel) => [channel, retention[channel].maxLength]))
 }
 
 /** When the copy that entered the stream had arrived, us; null where it is not among the newest. */

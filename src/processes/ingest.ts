@@ -16,21 +16,19 @@ import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { BinanceRest, BinanceStreams, parseTopic, topicFor } from '../venues/binance/binance.ts'
+import { BinanceStreams, parseTopic, topicFor } from '../venues/binance/binance.ts'
 import { SymbolTable } from '../venues/binance/symbols.ts'
-import { LocalRequestBudget } from '../venues/budget.ts'
 import { Connections } from '../venues/connections/connections.ts'
+import type { VenueRest } from '../venues/venue.ts'
 import { bookLimits } from './book-limits.ts'
 import { type FollowedTable, TableFollower } from './control-follow.ts'
 import { type ReportSink, TopicReporter } from './control-reporter.ts'
 import { IngestShare, type ShareIncident } from './ingest-share.ts'
 import { MARKET } from './market.ts'
 import type { VenueAddress } from './venue-address.ts'
+import { WEIGHT_PER_MINUTE } from './venue-rest.ts'
 import { version } from './version.ts'
 
-/** The venue's documented weight per minute until it tells its own. */
-const WEIGHT_PER_MINUTE = 6_000
-const REQUESTS_WAITING_MAX = 5_000
 /** The closing of sockets is waited for no longer; what they still bring then is left to whoever took over. */
 const SOCKETS_CLOSE_MS = 500
 /** Handing over, closing and flushing together; the command line waits a little longer. */
@@ -43,6 +41,8 @@ export { MARKET } from './market.ts'
 export interface IngestParts {
   readonly config: Config
   readonly venue: VenueAddress
+  /** Closed by whoever opened it. */
+  readonly rest: VenueRest
   readonly bus: EventBus
   readonly isCluster: boolean
   readonly deadLetters: DeadLetterLog
@@ -68,7 +68,6 @@ export interface IngestParts {
 /** The role `ingest`: takes what the venue says into the streams. Built and joined here, in the order of the data path. */
 export class Ingest {
   readonly #parts: IngestParts
-  readonly #rest: BinanceRest
   readonly #symbols = new SymbolTable()
   readonly #follower: TableFollower
   readonly #reporter: TopicReporter
@@ -92,23 +91,6 @@ export class Ingest {
   constructor(parts: IngestParts) {
     this.#parts = parts
     const { config, venue, clock } = parts
-    const { requestWeightShare, depthLimit, depthTimeoutMs, restTimeoutMs } = config.venues.binance
-    this.#rest = new BinanceRest({
-      market: MARKET,
-      restUrl: venue.restUrl,
-      clock,
-      depthLimit,
-      depthTimeoutMs,
-      timeoutMs: restTimeoutMs,
-      budget: new LocalRequestBudget({
-        clock,
-        market: MARKET,
-        weightPerMinute: WEIGHT_PER_MINUTE,
-        usableShare: requestWeightShare,
-        waitingMax: REQUESTS_WAITING_MAX,
-        processes: () => this.#share.processes,
-      }),
-    })
     this.#reporter = new TopicReporter({
       ...{ sink: parts.control.reports, market: MARKET, worker: parts.worker, clock },
       routeOf: (topic) => {
@@ -162,7 +144,7 @@ export class Ingest {
       market: MARKET,
       table,
       bus,
-      rest: this.#rest,
+      rest: this.#parts.rest,
       clock,
       partitions: config.partitions,
       lanes: this.#parts.isCluster ? config.partitions : 1,
@@ -255,7 +237,7 @@ export class Ingest {
       this.#endExport()
     }
     this.#reporter.close()
-    await Promise.all([this.#share.leave(), this.#rest.close()])
+    await this.#share.leave()
   }
 
   async #firstInstruments(): Promise<readonly InstrumentInfo[] | null> {
@@ -280,7 +262,7 @@ export class Ingest {
   }
 
   async #learnInstruments(): Promise<readonly InstrumentInfo[]> {
-    const infos = await this.#rest.fetchInstruments()
+    const infos = await this.#parts.rest.fetchInstruments()
     this.#symbols.update(infos)
     await this.#parts.keepInstruments(infos)
     return infos

@@ -19,11 +19,13 @@ import { ingestOnRedis } from './ingest-on-redis.ts'
 import { LiveForm, runLiveView } from './live.ts'
 import { LiveLook } from './live-look.ts'
 import { type OpsTeller, opsTeller } from './ops-teller.ts'
+import { PollerRole } from './poller-on-redis.ts'
 import { RedisWatch } from './redis-watch.ts'
 import type { StartOptions } from './start-options.ts'
 import { summaryOf } from './summary.ts'
 import { untilEnd } from './until-end.ts'
-import { openVenue } from './venue-address.ts'
+import { openVenue, type VenueAddress } from './venue-address.ts'
+import { type OpenVenueRest, venueRestOnRedis } from './venue-rest.ts'
 
 /** What is under way gets this long at the end; with the handover and the closing of sockets everything stays below 5 s. */
 const GRACE_MS = 2_000
@@ -73,7 +75,9 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   const has = (role: Config['roles'][number]): boolean => config.roles.includes(role)
 
   if (options.replay !== null && !has('ingest')) throw new UsageError('expected the role ingest with --replay')
-  const venue = has('ingest') ? await openVenue(config, options.replay) : null
+  if (has('poller') && !has('ingest') && config.venues.binance.restUrl === null)
+    throw new UsageError('expected venues.binance.restUrl for the role poller without the role ingest, found none')
+  const venue = has('ingest') || has('poller') ? await openVenue(config, options.replay) : null
   closings.add(() => venue?.close())
   const environments: Record<string, string> = venue === null ? {} : { binance: venue.environment }
   const keyspace = await watchRedis(redis, environments, { clock, logger, tellOps })
@@ -81,25 +85,31 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   const routes = options.replay === null ? config.routes : everything()
   const control = new ControlPart({ config, routes, ...redis, clock, logger, tellOps, signal: options.signal })
   closings.add(() => control.close())
+  const common = { config, ...redis, clock, logger, tellOps, control, signal: options.signal }
+  const restFor = ({ restUrl }: VenueAddress): OpenVenueRest => {
+    const opened = venueRestOnRedis({ ...common, connection: redis.beatConnection, restUrl })
+    closings.add(() => opened.close())
+    return opened
+  }
   const ingest =
-    venue === null
-      ? null
-      : ingestOnRedis({ config, venue, ...redis, clock, latency, logger, tellOps, control, signal: options.signal })
+    venue !== null && has('ingest') ? ingestOnRedis({ ...common, venue, rest: restFor(venue).rest, latency }) : null
+  const poller = venue !== null && has('poller') ? new PollerRole({ ...common, venue: restFor(venue) }) : null
   const conductor = has('conductor')
     ? conductorOnRedis({ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps })
     : null
-  const obstacles = (): string[] => [keyspace, ingest, conductor].flatMap((role) => role?.obstacles() ?? [])
+  const obstacles = (): string[] => [keyspace, ingest, conductor, poller].flatMap((role) => role?.obstacles() ?? [])
   const api =
     has('gateway') && config.gateway.listen !== 'off'
       ? await serveApi({ config, redis, clock, logger, obstacles, isNamed: options.gatewayNamed }, closings)
       : null
   const closeRoles = (): Promise<unknown> =>
-    Promise.all([api?.gateway.close(GRACE_MS), ingest?.close(GRACE_MS), conductor?.close()])
+    Promise.all([api?.gateway.close(GRACE_MS), ingest?.close(GRACE_MS), conductor?.close(), poller?.close()])
   closings.add(async () => void (await closeRoles()))
 
   const metricsUrl = await serveTelemetry(config, redis.connection, obstacles, closings)
   await conductor?.start()
   await ingest?.start()
+  await poller?.start()
   await control.start()
 
   const look = new LiveLook({

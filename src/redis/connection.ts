@@ -37,9 +37,9 @@ export function redisAt(url: string): RedisConnectionOptions {
 
 /**
  * `command` never queues and never sends again by itself: whoever offered knows at once and offers again when it is ready.
- * `blocking` waits inside Redis, so nothing else may use it.
+ * `blocking` waits inside Redis, so nothing else may use it. `queue` is for a library that minds all this by itself.
  */
-export type ConnectionKind = 'command' | 'blocking'
+export type ConnectionKind = 'command' | 'blocking' | 'queue'
 
 /** Told what happens to a connection; messages hold no secret. */
 export interface ConnectionObserver {
@@ -219,6 +219,15 @@ export class RedisConnection {
   }
 }
 
+/**
+ * A client for the queue's library, which waits and repeats by itself. The caller closes it.
+ *
+ * Throws: UsageError when the options do not fit the mode.
+ */
+export function openQueueClient(options: RedisConnectionOptions): Redis | Cluster {
+  return createClient(options, 'queue')
+}
+
 function createClient(options: RedisConnectionOptions, kind: ConnectionKind): Redis | Cluster {
   const common = commonOptions(options, kind)
   if (options.mode === 'single') {
@@ -264,9 +273,9 @@ function commonOptions(options: RedisConnectionOptions, kind: ConnectionKind) {
     connectTimeout: options.connectTimeoutMs,
     keepAlive: KEEP_ALIVE_MS,
     noDelay: true,
-    enableOfflineQueue: false,
+    enableOfflineQueue: kind === 'queue',
     autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
+    maxRetriesPerRequest: kind === 'queue' ? null : 0,
     retryStrategy: retryDelayMs,
     disconnectTimeout: DISCONNECT_MS,
     maxLoadingRetryTime: LOADING_ASKED_MS,

@@ -192,6 +192,12 @@ export interface VenueRest {
   fetchTime(): Promise<number>
 }
 
+/** What is asked on a schedule; as `VenueRest`, but everything else that asks goes first. */
+export interface VenuePolls {
+  pollBookSnapshot(symbol: VenueSymbol): Promise<VenueBookSnapshot>
+  pollTicker(symbol: VenueSymbol): Promise<VenueTicker>
+}
+
 /** Where the venue's events go: the dispatcher. None of these waits; fullness is told by `saturated`. */
 export interface VenueSink {
   /** `connection` tells apart the connections of this process: what one delivers is in order. */

@@ -7,7 +7,7 @@ import {
   type VenueSymbol,
 } from '../../domain/instrument.ts'
 import { VenueProtocolError } from '../errors.ts'
-import type { VenueBookSnapshot, VenueKline, VenueTrade } from '../venue.ts'
+import type { VenueBookSnapshot, VenueKline, VenueTicker, VenueTrade } from '../venue.ts'
 import {
   type AggTradePayload,
   type DepthAnswer,
@@ -19,7 +19,9 @@ import {
   refuseAggTrade,
   refuseDepthAnswer,
   refuseKlineRow,
+  refuseTickerAnswer,
   refuseTradeRow,
+  type TickerAnswer,
   type TradeRow,
   type Unchecked,
 } from './wire.ts'
@@ -156,6 +158,40 @@ export function parseKlines(
       lastTradeId: null,
     }
   })
+}
+
+/** The statistics of the last 24 h; they carry no time of the venue's but the end of their window. */
+export function parseTicker24hr(answer: unknown, symbol: VenueSymbol, receivedTimeUs: number): VenueTicker {
+  const refusal = isObject(answer) ? refuseTickerAnswer(answer, symbol) : expected('answer', 'an object', answer)
+  if (refusal !== null) throw wrongAnswer('ticker/24hr', symbol, refusal)
+  const ticker = answer as TickerAnswer
+  return {
+    kind: 'ticker',
+    topic: `rest:ticker24hr:${symbol}`,
+    symbol,
+    venueTimeUs: null,
+    receivedTimeUs,
+    source: 'binance.rest.ticker24hr',
+    open: ticker.openPrice,
+    high: ticker.highPrice,
+    low: ticker.lowPrice,
+    last: ticker.lastPrice,
+    lastQuantity: ticker.lastQty,
+    change: ticker.priceChange,
+    changePercent: ticker.priceChangePercent,
+    vwap: ticker.weightedAvgPrice,
+    volume: ticker.volume,
+    quoteVolume: ticker.quoteVolume,
+    bidPrice: ticker.bidPrice,
+    bidQuantity: ticker.bidQty,
+    askPrice: ticker.askPrice,
+    askQuantity: ticker.askQty,
+    openTimeUs: ticker.openTime * US_PER_MS,
+    closeTimeUs: ticker.closeTime * US_PER_MS,
+    firstTradeId: ticker.firstId === -1 ? null : ticker.firstId,
+    lastTradeId: ticker.lastId === -1 ? null : ticker.lastId,
+    trades: ticker.count,
+  }
 }
 
 /** The venue's clock, microseconds. */

@@ -5,8 +5,8 @@ import type { Clock } from '../../lib/clock.ts'
 import { metrics } from '../../telemetry/metrics.ts'
 import { type RequestBudget, RequestPriority } from '../budget.ts'
 import { VenueConnectionError, VenueProtocolError } from '../errors.ts'
-import type { VenueBookSnapshot, VenueKline, VenueRest, VenueTrade } from '../venue.ts'
-import { parseDepth, parseExchangeInfo, parseKlines, parseTime, parseTrades } from './answers.ts'
+import type { VenueBookSnapshot, VenueKline, VenuePolls, VenueRest, VenueTicker, VenueTrade } from '../venue.ts'
+import { parseDepth, parseExchangeInfo, parseKlines, parseTicker24hr, parseTime, parseTrades } from './answers.ts'
 import { errorOf, retryAfterMsOf, usedWeightOf } from './refusals.ts'
 import { depthWeight, RequestWeight } from './weights.ts'
 
@@ -50,7 +50,7 @@ const KLINE_PAGES_MAX = 10
 const HOSTS_WITHOUT_HISTORY = new Set(['data-api.binance.vision'])
 
 /** Binance Spot REST, public market data. Redirections are never followed. */
-export class BinanceRest implements VenueRest {
+export class BinanceRest implements VenueRest, VenuePolls {
   readonly #options: BinanceRestOptions
   readonly #pool: Pool
   readonly #path: string
@@ -92,13 +92,32 @@ export class BinanceRest implements VenueRest {
     return info.instruments
   }
 
-  async fetchBookSnapshot(symbol: VenueSymbol): Promise<VenueBookSnapshot> {
+  fetchBookSnapshot(symbol: VenueSymbol): Promise<VenueBookSnapshot> {
+    return this.#bookSnapshot(symbol, RequestPriority.Resync)
+  }
+
+  pollBookSnapshot(symbol: VenueSymbol): Promise<VenueBookSnapshot> {
+    return this.#bookSnapshot(symbol, RequestPriority.Poll)
+  }
+
+  async pollTicker(symbol: VenueSymbol): Promise<VenueTicker> {
+    const { body, receivedTimeUs } = await this.#get({
+      endpoint: 'ticker/24hr',
+      query: { symbol },
+      weight: RequestWeight.ticker24hr,
+      priority: RequestPriority.Poll,
+      timeoutMs: this.#timeoutMs,
+    })
+    return parseTicker24hr(body, symbol, receivedTimeUs)
+  }
+
+  async #bookSnapshot(symbol: VenueSymbol, priority: RequestPriority): Promise<VenueBookSnapshot> {
     const limit = this.#depthLimit
     const { body, receivedTimeUs } = await this.#get({
       endpoint: 'depth',
       query: { symbol, limit },
       weight: depthWeight(limit),
-      priority: RequestPriority.Resync,
+      priority,
       timeoutMs: this.#options.depthTimeoutMs ?? 30_000,
     })
     return parseDepth(body, symbol, limit, receivedTimeUs)

@@ -34,6 +34,10 @@ export class SymbolTable {
     return this.#byInstrument.get(instrument) ?? null
   }
 
+  instruments(): Instrument[] {
+    return [...this.#byInstrument.keys()]
+  }
+
   get size(): number {
     return this.#bySymbol.size
   }

@@ -10,6 +10,8 @@ export const RequestWeight = {
   trades: 25,
   aggTrades: 4,
   klines: 2,
+  /** Of one symbol. */
+  ticker24hr: 2,
 } as const
 
 /** A depth request costs by the number of levels asked for; more than 5,000 are answered as 5,000. */

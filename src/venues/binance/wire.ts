@@ -174,6 +174,48 @@ export function refuseTicker(payload: Unchecked, usPerUnit: UsPerUnit): string |
   return null
 }
 
+/** `GET /api/v3/ticker/24hr` of one symbol, type FULL. */
+export interface TickerAnswer {
+  readonly priceChange: string
+  readonly priceChangePercent: string
+  readonly weightedAvgPrice: string
+  readonly lastPrice: string
+  readonly lastQty: string
+  readonly bidPrice: string
+  readonly bidQty: string
+  readonly askPrice: string
+  readonly askQty: string
+  readonly openPrice: string
+  readonly highPrice: string
+  readonly lowPrice: string
+  readonly volume: string
+  readonly quoteVolume: string
+  readonly openTime: number
+  readonly closeTime: number
+  readonly firstId: number
+  readonly lastId: number
+  readonly count: number
+}
+
+const TICKER_ANSWER_AMOUNTS = [
+  ...(['weightedAvgPrice', 'lastPrice', 'lastQty', 'bidPrice', 'bidQty', 'askPrice', 'askQty'] as const),
+  ...(['openPrice', 'highPrice', 'lowPrice', 'volume', 'quoteVolume'] as const),
+]
+
+export function refuseTickerAnswer(answer: Unchecked, symbol: string): string | null {
+  if (answer.symbol !== symbol) return expected('symbol', `"${symbol}" as asked for`, answer.symbol)
+  for (const field of TICKER_ANSWER_AMOUNTS) if (!isAmount(answer[field])) return expected(field, AMOUNT, answer[field])
+  for (const field of ['priceChange', 'priceChangePercent'] as const) {
+    const value = answer[field]
+    if (typeof value !== 'string' || !isDecimal(value)) return expected(field, SIGNED, value)
+  }
+  for (const field of ['openTime', 'closeTime'] as const)
+    if (!isTime(answer[field], 1_000)) return expected(field, TIME, answer[field])
+  for (const field of ['firstId', 'lastId'] as const)
+    if (!isId(answer[field]) && answer[field] !== -1) return expected(field, `${ID}, or -1`, answer[field])
+  return isId(answer.count) ? null : expected('count', ID, answer.count)
+}
+
 const KLINE_AMOUNTS = ['o', 'c', 'h', 'l', 'v', 'q', 'V', 'Q'] as const
 
 export function refuseKline(payload: Unchecked, interval: string, usPerUnit: UsPerUnit): string | null {

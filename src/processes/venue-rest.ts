@@ -1,0 +1,61 @@
+import { hostname } from 'node:os'
+import type { Config } from '../config/schema.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { RedisConnection } from '../redis/connection.ts'
+import { RedisEgresses } from '../redis/gateway-limits.ts'
+import type { Keys } from '../redis/keys.ts'
+import { RedisLimits } from '../redis/limits.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import { BinanceRest } from '../venues/binance/binance.ts'
+import { SharedRequestBudget } from '../venues/shared-budget.ts'
+import { withSingleFlight } from '../venues/single-flight.ts'
+import type { VenuePolls, VenueRest } from '../venues/venue.ts'
+import { MARKET } from './market.ts'
+
+/** The venue's documented weight per minute until it tells its own. */
+export const WEIGHT_PER_MINUTE = 6_000
+const REQUESTS_WAITING_MAX = 5_000
+const VENUE = 'binance'
+
+export interface VenueRestParts {
+  readonly config: Config
+  readonly restUrl: string
+  /** For the budget; nothing of the data path goes over it. */
+  readonly connection: RedisConnection
+  readonly keys: Keys
+  readonly worker: string
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export interface OpenVenueRest {
+  /** One snapshot of a book at a time is asked for, whoever asks. */
+  readonly rest: VenueRest
+  readonly polls: VenuePolls
+  close(): Promise<void>
+}
+
+/** The venue's REST, paid from the budget that all processes of one address share. */
+export function venueRestOnRedis(parts: VenueRestParts): OpenVenueRest {
+  const { config, restUrl, connection, keys, worker, clock, logger } = parts
+  const { requestWeightShare, depthLimit, depthTimeoutMs, restTimeoutMs } = config.venues.binance
+  const egress = config.venues.binance.egress ?? hostname()
+  const store = new RedisLimits(connection, keys, VENUE, egress, WEIGHT_PER_MINUTE)
+  const failed = (error: unknown): void =>
+    logger.warn('budget-unreachable', 'the shared request budget cannot be reached and counts as spent', { error })
+  new RedisEgresses(connection, keys, WEIGHT_PER_MINUTE).name(VENUE, egress, clock.nowUs()).catch(failed)
+  const budget = new SharedRequestBudget({
+    ...{ store, clock, market: MARKET, usableShare: requestWeightShare, waitingMax: REQUESTS_WAITING_MAX, failed },
+  })
+  const venue = new BinanceRest({
+    ...{ market: MARKET, restUrl, clock, depthLimit, depthTimeoutMs, timeoutMs: restTimeoutMs, budget },
+  })
+  return {
+    rest: withSingleFlight({ rest: venue, store, market: MARKET, owner: worker, clock, failed }),
+    polls: venue,
+    close: async () => {
+      budget.close()
+      await venue.close()
+    },
+  }
+}
