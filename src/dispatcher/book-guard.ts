@@ -56,6 +56,7 @@ export interface GuardOwner {
   want(guard: BookGuard, reason: ResyncReason, tooOld: boolean): void
   /** The word shown is another one. */
   changed(guard: BookGuard): void
+  suspected(guard: BookGuard): void
   mismatched(guard: BookGuard, mismatch: Mismatch): void
   quarantined(guard: BookGuard): void
   released(guard: BookGuard): void
@@ -147,6 +148,7 @@ export class BookGuard {
     const mismatch = this.proof.update(event, line, event.receivedTimeUs)
     if (mismatch !== null) this.#mismatch(mismatch)
     else if (this.proof.waiting) this.#owner.verdictsWait(this)
+    if (this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
   }
 
   ticker(event: VenueQuote, line: number): void {
@@ -154,13 +156,16 @@ export class BookGuard {
     if (this.proof === null) return
     const mismatch = this.proof.ticker(event, line)
     if (mismatch !== null) this.#mismatch(mismatch)
+    if (this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
   }
 
   /** False when no verdict waits any more. */
   sweepVerdicts(): boolean {
-    const mismatch = this.proof?.sweep(this.#owner.nowUs()) ?? null
+    if (this.proof === null) return false
+    const mismatch = this.proof.sweep(this.#owner.nowUs())
     if (mismatch !== null) this.#mismatch(mismatch)
-    return this.proof?.waiting ?? false
+    if (this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
+    return this.proof.waiting
   }
 
   tickersInterrupted(): void {
@@ -230,6 +235,7 @@ export class BookGuard {
     }
     const recorded = this.#recorded ?? this.line.waiting()
     this.proof?.join(snapshot, recorded.map(updateOf))
+    if (this.#quality.suspect) this.#suspect(false)
     this.#recorded = null
     return true
   }
@@ -283,6 +289,7 @@ export class BookGuard {
     this.#recorded = null
     this.#refreshedMs = this.#owner.nowMs()
     this.fact({ kind: 'resynced' })
+    if (this.proof !== null && this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
   }
 
   /** Another writer's deltas were there already. */
@@ -348,6 +355,11 @@ export class BookGuard {
     if (this.#lastDeltaUs === 0 || nowUs - this.#lastDeltaUs < this.#limits.silentMs * 1_000) return false
     if (this.#lastTickerUs <= this.#lastDeltaUs) return false
     return this.proof === null || this.proof.newestTickerId > this.#lastDeltaId
+  }
+
+  #suspect(suspect: boolean): void {
+    this.fact({ kind: 'suspect', suspect })
+    if (suspect) this.#owner.suspected(this)
   }
 
   /** Wants nothing any more. */

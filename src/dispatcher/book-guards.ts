@@ -112,6 +112,12 @@ export class BookGuards implements GuardOwner {
     this.#options.changed(guard.key, guard.shown)
   }
 
+  suspected(guard: BookGuard): void {
+    const since = guard.proof?.wrongSince ?? 0
+    const message = `the top of the book of ${guard.key.instrument} is not what the ticker says at update ${since}`
+    this.#tell(guard, 'book-suspect', message)
+  }
+
   mismatched(guard: BookGuard, mismatch: Mismatch): void {
     this.#mismatches[mismatch] = (this.#mismatches[mismatch] ?? 0) + 1
     const since = guard.proof?.wrongSince ?? 0

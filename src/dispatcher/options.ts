@@ -77,6 +77,7 @@ export interface DispatcherIncident {
     | 'drained'
     | 'sink-changed'
     | 'book-resync'
+    | 'book-suspect'
     | 'book-mismatch'
     | 'book-quarantined'
     | 'book-released'

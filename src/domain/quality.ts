@@ -34,6 +34,8 @@ export type QualityFact =
   /** It is not: it never was, or a hole was told. */
   | { readonly kind: 'unjoined'; readonly gapped: boolean }
   | { readonly kind: 'mismatch'; readonly mismatch: Mismatch }
+  /** The last verdict contradicts the venue's ticker, or the next one agreed. */
+  | { readonly kind: 'suspect'; readonly suspect: boolean }
   /** A snapshot newer than what was proved wrong stands in the stream. */
   | { readonly kind: 'resynced' }
   /** No delta came for long although the best prices moved, or one came again. */
@@ -56,6 +58,7 @@ export interface QualityState {
   readonly joined: boolean
   readonly gapped: boolean
   readonly doubt: Mismatch | null
+  readonly suspect: boolean
   readonly silent: boolean
   readonly halted: boolean
   /** Monotonic ms of the mismatches that still count; never more than `failuresMax`. */
@@ -70,6 +73,7 @@ export function newQuality(nowUs: number): QualityState {
     joined: false,
     gapped: false,
     doubt: null,
+    suspect: false,
     silent: false,
     halted: false,
     failuresMs: [],
@@ -102,6 +106,8 @@ function apply(state: QualityState, fact: QualityFact, nowMs: number, limits: Qu
       return { ...state, joined: false, gapped: fact.gapped }
     case 'mismatch':
       return withMismatch(state, fact.mismatch, nowMs, limits)
+    case 'suspect':
+      return state.suspect === fact.suspect ? state : { ...state, suspect: fact.suspect }
     case 'resynced':
       return state.doubt === null ? state : { ...state, doubt: null }
     case 'silent':
@@ -128,7 +134,7 @@ function withMismatch(state: QualityState, doubt: Mismatch, nowMs: number, limit
  */
 export function enteringWord(state: QualityState, resyncs: boolean): Quality {
   if (state.quarantinedUntilMs > 0) return Quality.Quarantined
-  if (state.doubt !== null && !resyncs) return wordOf(state).quality
+  if ((state.doubt !== null || state.suspect) && !resyncs) return wordOf({ ...state, joined: true }).quality
   if (state.halted) return Quality.Halted
   return state.silent ? Quality.Stale : Quality.Live
 }
@@ -139,6 +145,7 @@ function wordOf(state: QualityState): { quality: Quality; reason: QualityReason 
   if (state.doubt !== null) {
     return { quality: state.doubt === Mismatch.Crossed ? Quality.Crossed : Quality.Gapped, reason: state.doubt }
   }
+  if (state.joined && state.suspect) return { quality: Quality.Gapped, reason: Mismatch.Ticker }
   if (!state.joined && state.gapped) return { quality: Quality.Gapped, reason: 'gap' }
   if (!state.joined) return { quality: Quality.Syncing, reason: 'start' }
   if (state.halted) return { quality: Quality.Halted, reason: 'halted' }

@@ -1,5 +1,5 @@
 import type { CaptureLine } from './capture.ts'
-import { NaiveBook } from './oracle.ts'
+import { NaiveBook, scaled } from './oracle.ts'
 
 /**
  * Variants of a recorded Binance capture, made by code and seeded: what a venue or a line can do to depth updates. Each
@@ -166,4 +166,53 @@ export function interleaved(captures: readonly Lines[]): CaptureLine[] {
     result.push((captures[best] as Lines)[places[best] as number] as CaptureLine)
     places[best] = (places[best] as number) + 1
   }
+}
+
+/**
+ * The first delta from `from` on whose own level is the best bid or ask behind it tells another quantity for that level.
+ * Answers the capture and which delta it is; `random` chooses side and size.
+ */
+export function withCorruptedTop(
+  lines: Lines,
+  symbol: string,
+  from: number,
+  random: (below: number) => number,
+): { lines: CaptureLine[]; delta: number } {
+  const book = new NaiveBook()
+  let last = -1
+  let index = -1
+  for (const [at, line] of lines.entries()) {
+    if (isSnapshotOf(line, symbol)) {
+      const { lastUpdateId, bids, asks } = JSON.parse(line.msg)
+      book.clear()
+      book.set(bids, asks)
+      last = lastUpdateId
+    }
+    if (!isDepthOf(line, symbol)) continue
+    index += 1
+    const frame = JSON.parse(line.msg)
+    if (last < 0 || frame.data.u <= last) continue
+    book.set(frame.data.b, frame.data.a)
+    last = frame.data.u
+    if (index < from) continue
+    const sides = random(2) === 0 ? (['b', 'a'] as const) : (['a', 'b'] as const)
+    for (const side of sides) {
+      const best = book.best(side === 'b' ? 'bids' : 'asks')
+      const level = (frame.data[side] as [string, string][]).find(
+        ([price]) => scaled(price) === scaled(best?.[0] ?? '0'),
+      )
+      if (level === undefined) continue
+      // A digit more in front: never zero, and never the same.
+      level[1] = `${1 + random(9)}${level[1]}`
+      return { lines: lines.with(at, { ...line, msg: JSON.stringify(frame) }), delta: index }
+    }
+  }
+  throw new Error(`expected a delta of ${symbol} from ${from} on that touches the top`)
+}
+
+/** The symbol's snapshot as it truly was behind delta `healed` of `truth`, put there. */
+export function withSnapshotBehind(lines: Lines, truth: Lines, symbol: string, healed: number): CaptureLine[] {
+  const at = depthLines(lines, symbol)[healed] as number
+  const snapshot = snapshotBehind(truth, symbol, depthLines(truth, symbol)[healed] as number)
+  return [...lines.slice(0, at + 1), snapshot, ...lines.slice(at + 1)]
 }
