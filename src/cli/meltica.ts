@@ -3,11 +3,16 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { MelticaError } from '../errors.ts'
 import { registerCheck } from './check.ts'
+import { registerCommands } from './commands.ts'
 import { registerConfig } from './config.ts'
 import { addCommonOptions, type CommandBody, type CommandContext, commonOptions, configInputs } from './context.ts'
+import { registerDeadLetters } from './dead-letters.ts'
+import { registerLimits } from './limits.ts'
+import { registerRoutes } from './routes.ts'
 import { registerSimulate } from './simulate.ts'
 import { registerStart } from './start.ts'
 import { registerStreams } from './streams.ts'
+import { registerSubscribe, registerSubscriptions, registerUnsubscribe } from './subscribe.ts'
 import { registerTail } from './tail.ts'
 import { registerVerify } from './verify.ts'
 import { registerWorkers } from './workers.ts'
@@ -124,6 +129,13 @@ function build(): Command {
     registerCheck,
     registerVerify,
     registerWorkers,
+    registerSubscribe,
+    registerUnsubscribe,
+    registerSubscriptions,
+    registerCommands,
+    registerRoutes,
+    registerLimits,
+    registerDeadLetters,
   ]) {
     register(host)
   }

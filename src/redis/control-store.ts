@@ -16,7 +16,6 @@ const applyScript = new Script('control-apply-13.lua')
 const restoreScript = new Script('control-restore-10.lua')
 
 const ENTRIES_AT_ONCE = 20
-/** How long a table that was written anew waits for newer copies, ms: longer than a holder takes to notice. */
 const SETTLE_MS = 1_500
 /** Consumers of the group that did nothing for so long are those of processes that are gone, ms. */
 const CONSUMER_IDLE_MS = 3_600_000
@@ -31,6 +30,8 @@ export interface RedisControlStoreParts {
   readonly keys: Keys
   readonly clock: Clock
   readonly worker: string
+  /** How long a table that was written anew waits for newer copies, ms: longer than a holder takes to notice. */
+  readonly settleMs?: number
 }
 
 /** The control plane's store in Redis. Throws: BusError. */
@@ -158,7 +159,14 @@ export class RedisControlStore implements ControlStore {
     const args = [
       10,
       ...[keys.table, ...keys.parts, keys.index, keys.commands, keys.changes, keys.audit],
-      ...[origin, table.lineage, table.version, table.madeBy, this.#parts.clock.nowUs(), SETTLE_MS],
+      ...[
+        origin,
+        table.lineage,
+        table.version,
+        table.madeBy,
+        this.#parts.clock.nowUs(),
+        this.#parts.settleMs ?? SETTLE_MS,
+      ],
       ...[CONTROL_GROUP, this.#parts.worker, CONTROL_LENGTHS.audit, CONTROL_LENGTHS.changes],
       ...contents.flatMap((strings) => [strings.length, ...strings]),
     ]

@@ -189,6 +189,7 @@ describe('the dispatch table when it is gone', function () {
   })
 
   it('is written back from the newest copy, also where another process has seeded meanwhile', async () => {
+    bench.settleMs = 1_500
     const member = await bench.member('a')
     const input = subscribe('s1', 'BTC-USDT', 'TRADE')
     await bench.client.submit(input)

@@ -6,10 +6,11 @@ import { TableFleet } from './table-fleet.ts'
 import { ControlBench, command, subscribe } from './world.ts'
 
 const SEED = Number(process.env.MELTICA_CONTROL_SEED ?? Math.floor(Math.random() * 2 ** 31))
-const COMMANDS = Number(process.env.MELTICA_CONTROL_COMMANDS ?? 40)
+const KILLS = Number(process.env.MELTICA_CONTROL_KILLS ?? 2)
+const COMMANDS = Number(process.env.MELTICA_CONTROL_COMMANDS ?? 20)
 
 describe('ingest processes that follow one table', function () {
-  this.timeout(60_000 + COMMANDS * 2_000)
+  this.timeout(60_000 + COMMANDS * 2_000 + KILLS * 20_000)
   let fleet: TableFleet
   let gateways: ControlBench[]
 
@@ -19,6 +20,10 @@ describe('ingest processes that follow one table', function () {
     await fleet.settled('a', 'b', 'c')
     gateways = [new ControlBench(fleet.redis.url, 'meltica'), new ControlBench(fleet.redis.url, 'meltica')]
     await Promise.all(gateways.map((gateway) => gateway.connection.ready()))
+    // A table that was just seeded waits for a copy that somebody may hold, and commands wait for that.
+    const first = command('unsubscribe', { subscriptionId: 'none' })
+    await gateways[0]?.client.submit(first)
+    await gateways[0]?.client.waitFor(first.id, 5_000)
   })
 
   afterEach(function () {
@@ -84,4 +89,119 @@ describe('ingest processes that follow one table', function () {
       JSON.stringify(violations),
     ).to.equal(true)
   })
+
+  async function effective(gateway: ControlBench, input: CommandInput): Promise<CommandStory> {
+    const { story } = await issue(gateway, input)
+    expect(story, JSON.stringify(story)).to.include({ status: 'effective' })
+    return story
+  }
+
+  async function lastId(stream: string): Promise<string> {
+    return (await fleet.redis.client.xrevrange(stream, '+', '-', 'COUNT', 1))[0]?.[0] ?? ''
+  }
+
+  /** Waits until the market has gone on for a while. */
+  async function pass(stream: string): Promise<void> {
+    const begin = await fleet.redis.client.xlen(stream)
+    await eventually(async () => (await fleet.redis.client.xlen(stream)) > begin + 20, 10_000)
+  }
+
+  it('let nothing enter a channel that was stopped, and tell what was missed when it starts again', async () => {
+    const [gateway] = gateways as [ControlBench]
+    const trades = 'meltica:{7}:BINANCE-SPOT:BTC-USDT:TRADE'
+    const quotes = 'meltica:{13}:BINANCE-SPOT:ETH-USDT:QUOTE'
+    const clock = subscribe('clock', 'ETH-USDT', 'QUOTE')
+    await effective(gateway, clock)
+    const first = await effective(gateway, subscribe('first', 'BTC-USDT', 'TRADE'))
+    expect(first.topics.map(({ topic, state }) => [topic, state])).to.deep.equal([['btcusdt@trade', 'flowing']])
+    const second = await effective(gateway, subscribe('second', 'BTC-USDT', 'TRADE'))
+    expect(second.topics[0]?.flowingAtUs).to.equal(first.topics[0]?.flowingAtUs)
+    await effective(gateway, command('unsubscribe', { subscriptionId: 'first' }))
+    await pass(trades)
+    const stop = await effective(gateway, command('unsubscribe', { subscriptionId: 'second' }))
+    expect(stop.topics[0]).to.include({ state: 'stopped', version: stop.version })
+    const last = await lastId(trades)
+    await pass(quotes)
+    expect(await lastId(trades)).to.equal(last)
+    await effective(gateway, subscribe('third', 'BTC-USDT', 'TRADE'))
+    const [, fields = []] = await eventually(
+      async () => (await fleet.redis.client.xrange(trades, `(${last}`, '+', 'COUNT', 1))[0],
+    )
+    expect([fields[3], JSON.parse(fields.at(-1) ?? '').cause]).to.deep.equal(['TRADE.GAP', 'not-subscribed'])
+    await eventually(async () => {
+      const members = await fleet.redis.client.zrange(`${trades}:gaps`, 0, -1)
+      return members.map((text) => JSON.parse(text) as { how: string }).at(-1)?.how === 'not-subscribed'
+    })
+    for (const id of ['third', 'clock']) await effective(gateway, command('unsubscribe', { subscriptionId: id }))
+  })
+
+  it('stop an instrument that is paused, and go on when it is resumed', async () => {
+    const [gateway] = gateways as [ControlBench]
+    const instrument = { market: 'BINANCE-SPOT', instrument: 'BTC-USDT' }
+    for (const type of ['TRADE', 'QUOTE', 'ORDERBOOK'] as const)
+      await effective(gateway, subscribe(type, 'BTC-USDT', type))
+    await effective(gateway, command('pause', instrument))
+    expect((await fleet.venueState()).streams).to.deep.equal([])
+    await effective(gateway, command('resume', instrument))
+    for (const id of ['TRADE', 'QUOTE', 'ORDERBOOK']) {
+      await effective(gateway, command('unsubscribe', { subscriptionId: id }))
+    }
+    expect((await fleet.venueState()).streams).to.deep.equal([])
+  })
+
+  it('end in stream order where two gateways ask for and against the same thing at once', async () => {
+    const [left, right] = gateways as [ControlBench, ControlBench]
+    for (let round = 0; round < 5; round++) {
+      const start = subscribe(`both-${round}`, 'ETH-USDT', 'TRADE')
+      const stop = command('unsubscribe', { subscriptionId: `both-${round}` })
+      const [started, stopped] = await Promise.all([issue(left, start), issue(right, stop)])
+      expect(started.story.status).to.equal('effective')
+      const stopCameFirst = stopped.story.status === 'failed'
+      expect(comesBefore(stopped.story.entryId, started.story.entryId)).to.equal(stopCameFirst)
+      if (stopCameFirst) await effective(left, command('unsubscribe', { subscriptionId: `both-${round}` }))
+      expect((await fleet.venueState()).streams).to.deep.equal([])
+    }
+  })
+
+  it('end every command, once, whoever is killed in the middle of it', async () => {
+    const [gateway] = gateways as [ControlBench]
+    const victims = ['a', 'b', 'c']
+    for (let round = 0; round < KILLS; round++) {
+      const start = subscribe(`kill-${round}`, 'ETH-USDT', 'QUOTE')
+      const stop = command('unsubscribe', { subscriptionId: `kill-${round}` })
+      const victim = victims[round % 3] as string
+      await gateway.client.submit(start)
+      const ends = fleet.end(victim, 'SIGKILL')
+      if (round % 2 === 1) await gateway.client.submit(stop)
+      await ends
+      fleet.start(victim, 'ingest')
+      if (round % 2 === 0) {
+        expect(await gateway.client.waitFor(start.id, 10_000)).to.include({ status: 'effective', code: null })
+        await gateway.client.submit(stop)
+      }
+      for (const { id } of [start, stop]) {
+        const story = await gateway.client.waitFor(id, 10_000)
+        expect(story, JSON.stringify(story)).to.include({ status: 'effective' })
+        const audit = await fleet.redis.client.xrange('meltica:{control}:audit', '-', '+')
+        expect(audit.filter(([, fields]) => fields.includes(id))).to.have.length(1)
+      }
+      await fleet.settled('a', 'b', 'c')
+    }
+    await eventually(async () => (await fleet.venueState()).streams.length === 0)
+  })
+
+  it('hand over and end when they are told to drain', async () => {
+    const [gateway] = gateways as [ControlBench]
+    await effective(gateway, subscribe('stays', 'BTC-USDT', 'TRADE'))
+    const ended = fleet.ended('b')
+    await effective(gateway, command('drain', { worker: 'b' }))
+    expect(await ended).to.equal(0)
+    await effective(gateway, command('unsubscribe', { subscriptionId: 'stays' }))
+  })
 })
+
+function comesBefore(left: string, right: string): boolean {
+  const [leftMs = 0, leftSeq = 0] = left.split('-').map(Number)
+  const [rightMs = 0, rightSeq = 0] = right.split('-').map(Number)
+  return leftMs < rightMs || (leftMs === rightMs && leftSeq < rightSeq)
+}

@@ -26,6 +26,7 @@ export class TableFleet {
   readonly #venue: ChildProcessWithoutNullStreams
   readonly #addresses: { readonly ws: string; readonly rest: string }
   readonly #processes = new Map<string, ChildProcessWithoutNullStreams>()
+  readonly #startedUs = new Map<string, number>()
   /** What the processes said, the last of it. */
   log = ''
 
@@ -67,13 +68,17 @@ export class TableFleet {
       this.log = (this.log + text).slice(-LOG_CHARACTERS_MAX)
     })
     this.#processes.set(id, child)
+    this.#startedUs.set(id, Date.now() * 1_000)
   }
 
-  /** Waits until these are active members of the role ingest and own all partitions between them. */
+  /** Waits until these, in their present lives, are active members of the role ingest that own partitions. */
   async settled(...ids: string[]): Promise<void> {
     await eventually(async () => {
       const hash = await this.redis.client.hgetall('meltica:{cluster}:ingest:members')
-      return ids.every((id) => / active .*"owns":"[0-9]/.test(hash[id] ?? ''))
+      return ids.every((id) => {
+        const [, started] = (hash[id] ?? '').split(' ')
+        return Number(started) >= (this.#startedUs.get(id) ?? 0) && / active .*"owns":"[0-9]/.test(hash[id] ?? '')
+      })
     }, 20_000)
   }
 

@@ -50,6 +50,8 @@ export class ControlBench {
   readonly #url: string
   readonly #open: RedisConnection[] = []
   readonly #members: ControlMember[] = []
+  /** Where nobody holds a copy there is nothing to wait for. */
+  settleMs = 0
 
   constructor(url: string, prefix: string) {
     this.#url = url
@@ -86,6 +88,7 @@ export class ControlBench {
     ]
     return new RedisControlStore({
       ...{ connection, takeConnection, followConnection, keys: this.keys, clock: this.clock, worker },
+      settleMs: this.settleMs,
     })
   }
 
