@@ -27,10 +27,8 @@ import { RedisStreamCatalogReader } from '../redis/gateway-streams.ts'
 import type { Keys } from '../redis/keys.ts'
 import { RedisMembers } from '../redis/members.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { MARKET } from './ingest.ts'
-
-/** The venue's documented weight per minute until it tells its own. */
-const WEIGHT_PER_MINUTE = 6_000
+import { MARKET } from './market.ts'
+import { WEIGHT_PER_MINUTE } from './venue-rest.ts'
 
 export interface GatewayParts {
   readonly config: Config
