@@ -12,6 +12,8 @@ export interface AdoptionOptions {
 }
 
 const LOOK_EVERY_MS = 5_000
+/** What the process before left open when it was killed is old enough by then. */
+const FIRST_LOOK_MS = 3_500
 /** A gap of an instrument that has just come here was most likely told by a process that is gone. */
 const ORPHAN_AGE_US = 3_000_000
 /** Later on, one that is open for so long was told by another process of this instrument and not filled by it. */
@@ -30,7 +32,7 @@ export class Adoption {
 
   constructor(options: AdoptionOptions) {
     this.#options = options
-    this.#later()
+    this.#later(FIRST_LOOK_MS)
   }
 
   close(): void {
@@ -60,10 +62,10 @@ export class Adoption {
     }
   }
 
-  #later(): void {
-    this.#cancel = this.#options.clock.after(LOOK_EVERY_MS, () => {
+  #later(delayMs: number): void {
+    this.#cancel = this.#options.clock.after(delayMs, () => {
       void this.look().then(() => {
-        if (!this.#closed) this.#later()
+        if (!this.#closed) this.#later(LOOK_EVERY_MS)
       })
     })
   }
