@@ -1,12 +1,9 @@
 import { Random } from '../../src/simulator/market/random.ts'
 
-/**
- * Every fault of the simulated venue that the pipeline can see; a changed but well-formed value it cannot. `at` and `for`
- * are left to the caller.
- */
+/** Every fault of the simulated venue that the pipeline can see; a changed but well-formed value it cannot. */
 export const faultKinds: readonly { readonly fault: string; readonly [field: string]: unknown }[] = [
   { fault: 'drop', count: 3 },
-  { fault: 'gap', count: 12 },
+  { fault: 'gap', count: 6 },
   { fault: 'duplicate', count: 20 },
   { fault: 'reorder', count: 20 },
   { fault: 'delay', ms: 400, count: 5 },
@@ -29,18 +26,35 @@ export const faultKinds: readonly { readonly fault: string; readonly [field: str
 ]
 
 const FEEDS = ['trade', 'bookTicker', 'depth@100ms', 'ticker', 'kline_1m', '*']
-const ON_STREAMS: ReadonlySet<string> = new Set(['drop', 'gap', 'duplicate', 'reorder', 'delay', 'corrupt', 'silent'])
+const ON_FRAMES: ReadonlySet<string> = new Set(['drop', 'gap', 'duplicate', 'reorder', 'delay', 'corrupt'])
+const ON_CONNECTIONS: ReadonlySet<string> = new Set(['half-open', 'disconnect', 'serverShutdown'])
+const CLOCK_SKEWS_MS = [3_600_000, -3_600_000, 5_000]
 
-/** `count` faults within `seconds`, sorted by time; the same seed gives the same ones. */
-export function faultMixture(seed: number, count: number, seconds: number, symbols: readonly string[]): object[] {
+/**
+ * `count` faults within `seconds`, sorted by time; the same seed gives the same ones. Some begin together and at second 0,
+ * some name no stream, one stream of all symbols, or all of one, some last instead of being counted.
+ */
+export function faultMixture(seed: number, count: number, seconds: number, symbols: readonly string[]): TimedFault[] {
   const random = new Random(seed, 77)
-  const faults = Array.from({ length: count }, () => {
-    const kind = faultKinds[random.below(faultKinds.length)] as (typeof faultKinds)[number]
-    const at = Math.round((1 + random.unit() * (seconds - 1)) * 1000) / 1000
-    if (!ON_STREAMS.has(kind.fault)) return { at, ...kind }
-    const symbol = symbols[random.below(symbols.length)]
-    const feed = FEEDS[random.below(FEEDS.length)]
-    return { at, ...kind, stream: `${symbol}@${feed}` }
+  const one = <Item>(items: readonly Item[]): Item => items[random.below(items.length)] as Item
+  const faults = Array.from({ length: count }, (): TimedFault => {
+    const { count: times, ...kind } = one(faultKinds)
+    const at = random.unit() < 0.15 ? 0 : Math.round(random.unit() * seconds * 1000) / 1000
+    const counted = times === undefined ? kind : { ...kind, count: times }
+    const place = random.unit()
+    const stream = `${place < 0.3 ? '*' : one(symbols)}@${one(FEEDS)}`
+    if (kind.fault === 'clock-skew') return { at, ...kind, ms: one(CLOCK_SKEWS_MS) }
+    if (ON_CONNECTIONS.has(kind.fault)) return place < 0.3 ? { at, ...counted, stream } : { at, ...counted }
+    if (kind.fault === 'silent') return place < 0.1 ? { at, ...counted } : { at, ...counted, stream }
+    if (!ON_FRAMES.has(kind.fault)) return { at, ...counted }
+    if (place < 0.15) return { at, ...counted }
+    return place > 0.7 ? { at, ...kind, for: 1 + random.below(3), stream } : { at, ...counted, stream }
   })
-  return faults.sort((one, other) => one.at - other.at)
+  return faults.sort((before, after) => before.at - after.at)
+}
+
+export interface TimedFault {
+  readonly at: number
+  readonly fault: string
+  readonly [field: string]: unknown
 }

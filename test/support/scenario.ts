@@ -39,6 +39,8 @@ export interface Stalled {
 }
 
 const SETTLE_MS = 20_000
+/** Three processes start on a machine that may be busy. */
+const START_MS_MAX = 60_000
 /** Updates of a bar or of statistics come every 2 s at most; more than this behind the ledger stands still. */
 const BEHIND_MS_MAX = 4_000
 const LIVE_FEEDS: Readonly<Record<string, string>> = {
@@ -90,7 +92,12 @@ export class Scenario {
     const scenario = new Scenario(redis, directory, simulator, addresses, options.settings ?? [])
     simulator.stderr.setEncoding('utf8').on('data', (text: string) => scenario.#keep(`simulator: ${text}`))
     scenario.startWorker()
-    await scenario.flowing()
+    try {
+      await scenario.flowing()
+    } catch (cause) {
+      await scenario.close()
+      throw new Error(`expected a worker whose streams flow, found: ${scenario.log.slice(-2_000)}`, { cause })
+    }
     return scenario
   }
 
@@ -135,7 +142,7 @@ export class Scenario {
   }
 
   /** Waits until every channel of the market that the worker subscribes to has an entry. */
-  async flowing(channelsMin = 3, timeoutMs = SETTLE_MS): Promise<void> {
+  async flowing(channelsMin = 3, timeoutMs = START_MS_MAX): Promise<void> {
     await eventually(async () => (await this.redis.client.hlen('meltica:catalog')) >= channelsMin, timeoutMs)
   }
 
@@ -173,6 +180,16 @@ export class Scenario {
       }
     }
     return found
+  }
+
+  /** Waits until every channel of these has an entry younger than `sinceMs`. */
+  async flowingSince(sinceMs: number, channels: readonly (readonly [string, string])[], timeoutMs = START_MS_MAX) {
+    await eventually(async () => {
+      for (const [instrument, channel] of channels) {
+        if ((await this.newestMs(instrument, channel)) <= sinceMs) return false
+      }
+      return true
+    }, timeoutMs)
   }
 
   /** Milliseconds part of the newest entry of a channel, 0: none. */
