@@ -13,11 +13,13 @@ describe('ingest processes that follow one table', function () {
   this.timeout(60_000 + COMMANDS * 2_000 + KILLS * 20_000)
   let fleet: TableFleet
   let gateways: ControlBench[]
+  let urls: string[]
 
   before(async () => {
     fleet = await TableFleet.open({ instruments: 6, rate: 1_500, seed: SEED, settings: ['routes=[]'] })
     for (const id of ['a', 'b', 'c']) fleet.start(id, 'ingest')
     await fleet.settled('a', 'b', 'c')
+    urls = await Promise.all([fleet.startGateway('g'), fleet.startGateway('h')])
     gateways = [new ControlBench(fleet.redis.url, 'meltica'), new ControlBench(fleet.redis.url, 'meltica')]
     await Promise.all(gateways.map((gateway) => gateway.connection.ready()))
     // A table that was just seeded waits for a copy that somebody may hold, and commands wait for that.
@@ -50,29 +52,30 @@ describe('ingest processes that follow one table', function () {
       seed: SEED,
     })
     const wishes = ['BTC-USDT', 'ETH-USDT', 'BNB-USDT'].flatMap((instrument) =>
-      (['TRADE', 'QUOTE', 'ORDERBOOK'] as const).map((type) => ({ instrument, type })),
+      (['TRADE', 'QUOTE', 'ORDERBOOK'] as const).map((type) => ({ market: 'BINANCE-SPOT', instrument, type })),
     )
     const open: string[] = []
     const times: number[] = []
-    const failed: CommandStory[] = []
-    for (const [number, { gateway, pick, starts }] of random.entries()) {
-      const issuer = gateways[gateway] as ControlBench
+    const failed: unknown[] = []
+    const send = async (url: string, method: string, path: string, body?: object): Promise<string> => {
+      const beganMs = performance.now()
+      const headers = { 'content-type': 'application/json' }
+      const given = body === undefined ? {} : { headers, body: JSON.stringify(body) }
+      const response = await fetch(`${url}/v1/subscriptions${path}`, { method, ...given })
+      const { commandId, subscriptionId } = (await response.json()) as { commandId: string; subscriptionId: string }
+      expect(response.status).to.equal(202)
+      const story = (await (await fetch(`${url}/v1/commands/${commandId}?wait=5s`)).json()) as CommandStory
+      times.push(performance.now() - beganMs)
+      if (story.status !== 'effective') failed.push(story)
+      return subscriptionId
+    }
+    for (const { gateway, pick, starts } of random) {
+      const url = urls[gateway] as string
       const wish = wishes[pick % wishes.length] as (typeof wishes)[number]
-      const [id] = starts || open.length === 0 ? [] : open.splice(pick % open.length, 1)
-      const input =
-        id === undefined
-          ? subscribe(`s${number}`, wish.instrument, wish.type)
-          : command('unsubscribe', { subscriptionId: id })
-      if (id === undefined) open.push(`s${number}`)
-      const { story, ms } = await issue(issuer, input)
-      times.push(ms)
-      if (story.status !== 'effective') failed.push(story)
+      if (starts || open.length === 0) open.push(await send(url, 'POST', '', { consumer: 'desk', ...wish }))
+      else await send(url, 'DELETE', `/${open.splice(pick % open.length, 1)[0]}`)
     }
-    for (const id of open) {
-      const { story, ms } = await issue(gateways[0] as ControlBench, command('unsubscribe', { subscriptionId: id }))
-      times.push(ms)
-      if (story.status !== 'effective') failed.push(story)
-    }
+    for (const id of open) await send(urls[0] as string, 'DELETE', `/${id}`)
     times.sort((a, b) => a - b)
     const [p50, p95] = [times[Math.floor(times.length / 2)], times[Math.floor(times.length * 0.95)]]
     console.log(`      ${times.length} commands: p50 ${p50?.toFixed(0)} ms, p95 ${p95?.toFixed(0)} ms, seed ${SEED}`)

@@ -1,5 +1,6 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { firstLine, startMeltica } from '../cli/run.ts'
 import { eventually, startPrivateRedis, type TestRedis } from '../support/redis.ts'
 
@@ -69,6 +70,18 @@ export class TableFleet {
     })
     this.#processes.set(id, child)
     this.#startedUs.set(id, Date.now() * 1_000)
+  }
+
+  /** Starts a gateway on a free port; answers its address once it serves. */
+  async startGateway(id: string): Promise<string> {
+    const probe = createServer().listen(0, '127.0.0.1')
+    await once(probe, 'listening')
+    const { port } = probe.address() as AddressInfo
+    await new Promise((resolve) => probe.close(resolve))
+    this.start(id, 'gateway', [`gateway.listen=127.0.0.1:${port}`])
+    const url = `http://127.0.0.1:${port}`
+    await eventually(async () => (await fetch(`${url}/livez`).catch(() => null))?.ok, 20_000)
+    return url
   }
 
   /** Waits until these, in their present lives, are active members of the role ingest that own partitions. */
