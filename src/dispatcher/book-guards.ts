@@ -1,9 +1,11 @@
+import type { QualityLog } from '../bus/book-quality.ts'
 import type { Instrument } from '../domain/instrument.ts'
-import type { Mismatch, ShownQuality } from '../domain/quality.ts'
+import type { Mismatch } from '../domain/quality.ts'
 import type { Clock } from '../lib/clock.ts'
 import { BookGuard, type BookLimits, type GuardOwner, type ResyncReason } from './book-guard.ts'
 import type { LineKey } from './line.ts'
 import type { DispatcherIncident } from './options.ts'
+import { QualityReports } from './quality-reports.ts'
 
 /** A verdict that waits is ended not much later than its 50 ms. */
 const VERDICTS_SWEEP_MS = 25
@@ -15,7 +17,7 @@ export interface BookGuardsOptions {
   want(key: LineKey, tooOld: boolean): void
   ready(key: LineKey): void
   tell(incident: DispatcherIncident): void
-  changed(key: LineKey, shown: ShownQuality): void
+  readonly log: QualityLog | null
 }
 
 /** What the guards found, in plain numbers. */
@@ -40,6 +42,9 @@ export class BookGuards implements GuardOwner {
   #verdictsScheduled = false
   readonly #mismatches: Partial<Record<Mismatch, number>> = {}
   readonly #resyncs: Partial<Record<ResyncReason, number>> = {}
+  readonly #reports: QualityReports | null
+  /** Guards that have had something to say. */
+  readonly #told = new Set<BookGuard>()
   #quarantines = 0
   /** Requests that can wait are paid from here: one a refill, at most a minute's worth. */
   #allowed: number
@@ -52,6 +57,7 @@ export class BookGuards implements GuardOwner {
     this.#options = options
     this.#allowed = options.limits.refreshesPerMinuteMax
     this.#allowedMs = options.clock.monotonicMs()
+    this.#reports = options.log === null ? null : new QualityReports(options.log, options.clock)
   }
 
   create(key: LineKey): BookGuard {
@@ -63,6 +69,11 @@ export class BookGuards implements GuardOwner {
 
   of(instrument: Instrument): BookGuard | null {
     return this.#guards.get(instrument) ?? null
+  }
+
+  /** What was said may be gone. */
+  tellAgain(): void {
+    for (const guard of this.#told) this.changed(guard)
   }
 
   stats(): BookStats {
@@ -85,6 +96,7 @@ export class BookGuards implements GuardOwner {
     this.#closed = true
     this.#cancelSweep()
     this.#cancelVerdicts()
+    this.#reports?.close()
   }
 
   // What guards say
@@ -109,7 +121,9 @@ export class BookGuards implements GuardOwner {
   }
 
   changed(guard: BookGuard): void {
-    this.#options.changed(guard.key, guard.shown)
+    this.#told.add(guard)
+    const { market, instrument } = guard.key
+    this.#reports?.tell({ market, instrument, shown: guard.shown })
   }
 
   suspected(guard: BookGuard): void {

@@ -156,7 +156,7 @@ export class Dispatcher implements VenueSink {
       want: (key, tooOld) => this.#snapshots.want(key, tooOld),
       ready: (key) => this.#laneOf(key.instrument).markReady(this.#lineOf(key)),
       tell: (incident) => this.#tell(incident),
-      changed: ({ instrument }, shown) => options.qualityChanged?.(instrument, shown),
+      log: options.qualities ?? null,
     })
     this.#shared = {
       limits: this.#limits,
@@ -372,6 +372,7 @@ export class Dispatcher implements VenueSink {
     const message = 'another Redis process answers than before, so everything remembered is offered again'
     this.#tell({ kind: 'sink-changed', message })
     this.#options.sinkChanged?.()
+    this.#guards.tellAgain()
     for (const line of this.#lines.values()) {
       if (this.#laneOf(line.key.instrument) !== lane) continue
       line.offerAgain()

@@ -1,5 +1,7 @@
 import type { Market } from '../domain/instrument.ts'
+import { bookMetrics } from '../telemetry/book-metrics.ts'
 import { beforeScrape, metrics } from '../telemetry/metrics.ts'
+import type { BookStats } from './book-guards.ts'
 import type { DispatcherStats } from './stats.ts'
 
 /** What is exported of a dispatcher. */
@@ -21,7 +23,7 @@ export function exportDispatcherMetrics(dispatcher: MeasuredDispatcher): () => v
 
 /** The dispatchers count since their start, so every metric is set anew from their sums. */
 function carryOver(): void {
-  for (const metric of Object.values(carried)) metric.reset()
+  for (const metric of Object.values({ ...carried, ...bookMetrics })) metric.reset()
   for (const dispatcher of exported) carryOne(dispatcher.market, dispatcher.stats())
 }
 
@@ -95,7 +97,18 @@ function carryOne(market: Market, stats: DispatcherStats): void {
   bookBufferRestarts.inc({ market }, stats.bookBufferRestarts)
   bookSnapshotRequests.inc({ market }, stats.snapshotRequests)
   bookSnapshotFailures.inc({ market }, stats.snapshotFailures)
+  carryBooks(market, stats.books)
   backfillTrades.inc({ market }, stats.backfillTrades)
   backfillFailures.inc({ market }, stats.backfillFailures)
   deadLettersUntold.inc({ market }, stats.deadLettersUntold)
+}
+
+function carryBooks(market: Market, stats: BookStats): void {
+  const { bookChecks, bookMismatches, bookResyncs, bookQuarantines, books, bookProofBytes } = bookMetrics
+  for (const [outcome, count] of Object.entries(stats.checks)) bookChecks.inc({ market, outcome }, count)
+  for (const [reason, count] of Object.entries(stats.mismatches)) bookMismatches.inc({ market, reason }, count)
+  for (const [reason, count] of Object.entries(stats.resyncs)) bookResyncs.inc({ market, reason }, count)
+  bookQuarantines.inc({ market }, stats.quarantines)
+  for (const [quality, count] of Object.entries(stats.qualities)) books.set({ market, quality }, count)
+  bookProofBytes.set({ market }, stats.proofBytes)
 }

@@ -1,7 +1,7 @@
+import type { QualityLog } from '../bus/book-quality.ts'
 import type { EventBus } from '../bus/publish.ts'
 import type { Channel } from '../domain/event.ts'
 import type { Instrument, Market } from '../domain/instrument.ts'
-import type { ShownQuality } from '../domain/quality.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { VenueRest } from '../venues/venue.ts'
 import type { BackfillLimits } from './backfill.ts'
@@ -102,8 +102,8 @@ export interface DispatcherOptions {
   /** Takes the time from the arrival of each appended event to the reply that told it, us. */
   readonly latency?: { record(latencyUs: number): void }
   readonly incident?: (incident: DispatcherIncident) => void
-  /** The quality of a book is another one. */
-  readonly qualityChanged?: (instrument: Instrument, shown: ShownQuality) => void
+  /** Where the quality of books is said; not given: nowhere. */
+  readonly qualities?: QualityLog
   /** Another Redis process answers than before: what was written to the old one beside the streams may be gone. */
   readonly sinkChanged?: () => void
   /** Whether another process's line feeds this instrument's streams too; not given: none does. */

@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts'
 import type { DispatcherIncident } from '../dispatcher/dispatcher.ts'
 import { Channel } from '../domain/event.ts'
 import type { Clock } from '../lib/clock.ts'
+import { RedisQualityLog } from '../redis/book-quality.ts'
 import type { RedisConnection } from '../redis/connection.ts'
 import { RedisDeadLetterLog } from '../redis/dead-letter-log.ts'
 import { RedisEventBus } from '../redis/event-bus.ts'
@@ -71,12 +72,13 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
     openGaps: new RedisOpenGaps(connection, keys, MARKET),
     clock,
     latency: parts.latency,
+    qualities: new RedisQualityLog(connection, keys),
     logger,
     incident: (incident) => {
       const { kind, message, error, ...facts } = incident
       const fields = error === undefined ? facts : { ...facts, error }
       logger[isGoodNews(kind) ? 'info' : 'warn'](kind, message, fields)
-      const severity = isGoodNews(kind) ? 'info' : kind.endsWith('refused') ? 'error' : 'warning'
+      const severity = isGoodNews(kind) ? 'info' : isAlarm(kind) ? 'error' : 'warning'
       tellOps({ severity, ...incident })
     },
     control: parts.control,
@@ -94,7 +96,11 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
 }
 
 function isGoodNews(kind: DispatcherIncident['kind']): boolean {
-  return kind === 'drained' || kind === 'relieved'
+  return kind === 'drained' || kind === 'relieved' || kind === 'book-released'
+}
+
+function isAlarm(kind: DispatcherIncident['kind']): boolean {
+  return kind.endsWith('refused') || kind === 'book-quarantined'
 }
 
 /** Entries kept in the streams that ingest and pollers write, by channel. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { QualityLog } from '../bus/book-quality.ts'
 import type { OpenGapReader } from '../bus/open-gaps.ts'
 import type { EventBus } from '../bus/publish.ts'
 import type { MemberStore } from '../cluster/member-store.ts'
@@ -51,6 +52,8 @@ export interface IngestParts {
   readonly openGaps: OpenGapReader
   readonly clock: Clock
   readonly latency: LatencyRecorder
+  /** Where the quality of books is said. */
+  readonly qualities: QualityLog
   readonly logger: Logger
   readonly incident: (incident: DispatcherIncident) => void
   /** The dispatch table, what opens and closes channels by it, and where it is told what became of that. */
@@ -150,6 +153,7 @@ export class Ingest {
       lanes: this.#parts.isCluster ? config.partitions : 1,
       deadLetters: this.#parts.deadLetters,
       limits: { ...limits, books: bookLimits(config, WEIGHT_PER_MINUTE) },
+      qualities: this.#parts.qualities,
       latency: { record: (us) => this.#measure(latency, us) },
       incident: this.#parts.incident,
       covered: (instrument) => this.#share.shares(partitionOf(MARKET, instrument, config.partitions)),

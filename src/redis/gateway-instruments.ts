@@ -2,7 +2,9 @@ import type { MemberStore } from '../cluster/member-store.ts'
 import type { Page, PageRequest } from '../control/contract.ts'
 import { Channel, Quality } from '../domain/event.ts'
 import { asInstrument, asMarket } from '../domain/instrument.ts'
+import type { ShownQuality } from '../domain/quality.ts'
 import type { InstrumentReader, InstrumentReport, QualityReport } from '../gateway/readers.ts'
+import { BOOK_QUALITY_FIELD, parseBookQuality } from './book-quality.ts'
 import type { CatalogEntry } from './catalog.ts'
 import type { RedisConnection } from './connection.ts'
 import { type CatalogView, pageBehind } from './gateway-catalog.ts'
@@ -74,7 +76,7 @@ export class RedisInstrumentReader implements InstrumentReader {
     const market = asMarket(ofMarket)
     const instrument = asInstrument(name)
     const partition = this.#keys.partition(market, instrument)
-    const open = LEDGERS.map((channel) => `open:${channel}`)
+    const open = [...LEDGERS.map((channel) => `open:${channel}`), BOOK_QUALITY_FIELD]
     const [facts, state, book, last] = await Promise.all([
       this.#texts(this.#keys.instrument(market, instrument), FACTS),
       this.#texts(this.#keys.state(market, instrument), open),
@@ -82,7 +84,8 @@ export class RedisInstrumentReader implements InstrumentReader {
       this.#streams.last(this.#keys.stream(market, instrument, Channel.OrderBook)),
     ])
     const [base, quote, tickSize, stepSize, minNotional, status, updatedAt] = facts.map((text) => text ?? '')
-    const openGaps = state.reduce((sum, packed) => sum + (packed?.split(';').length ?? 1) - 1, 0)
+    const ownWord = parseBookQuality(state.at(-1))
+    const openGaps = state.slice(0, -1).reduce((sum, packed) => sum + (packed?.split(';').length ?? 1) - 1, 0)
     const said: QualityReport[] = []
     if (!flowing.has(partition)) {
       said.push({ state: Quality.Stale, reason: `no live worker shows partition ${partition} flowing`, sinceUs: null })
@@ -92,7 +95,9 @@ export class RedisInstrumentReader implements InstrumentReader {
       const sinceUs = timeOf(book[1])
       said.push({ state: bookQuality, reason: 'the snapshot cache says so', sinceUs })
     }
-    if (last !== null) said.push(streamQuality(last.fields))
+    // The owner says it as soon as it knows; the stream only with its next entry.
+    if (ownWord !== null) said.push(ownerQuality(ownWord))
+    else if (last !== null) said.push(streamQuality(last.fields))
     const worst = said.reduce<QualityReport>(
       (found, one) => (WORSE.indexOf(one.state) > WORSE.indexOf(found.state) ? one : found),
       { state: Quality.Live, reason: 'its owner flows, and neither stream nor book say otherwise', sinceUs: null },
@@ -119,6 +124,10 @@ function group(entries: readonly CatalogEntry[]): Named[] {
 
 const nameOf = ({ market, instrument }: { readonly market: string; readonly instrument: string }): string =>
   `${market}:${instrument}`
+
+function ownerQuality({ quality, reason, sinceUs }: ShownQuality): QualityReport {
+  return { state: quality, reason: `its worker says so${reason === '' ? '' : `: ${reason}`}`, sinceUs }
+}
 
 /** What the newest entry of the book's stream says. */
 function streamQuality(fields: Readonly<Record<string, string>>): QualityReport {

@@ -120,8 +120,13 @@ export class World {
       latency: { record: (us) => this.latencies.push(us) },
       incident: (incident) => this.incidents.push(incident),
       random: () => 0.5,
-      qualityChanged: (instrument, { quality, reason }) =>
-        this.qualities.push(`${instrument} ${quality} ${reason}`.trim()),
+      qualities: {
+        write: async (told) => {
+          for (const { instrument, shown } of told) {
+            this.qualities.push(`${instrument} ${shown.quality} ${shown.reason}`.trim())
+          }
+        },
+      },
       limits: { ...options.limits, books: options.books ?? unproved },
     })
   }

@@ -24,6 +24,7 @@ const CONTRACTS = [
   'conductor/resync-requests.ts',
   'cluster/member-store.ts',
   'bus/open-gaps.ts',
+  'bus/book-quality.ts',
   'bus/book-tail.ts',
   'control/contract.ts',
   'gateway/readers.ts',

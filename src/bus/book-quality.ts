@@ -1,0 +1,14 @@
+import type { Instrument, Market } from '../domain/instrument.ts'
+import type { ShownQuality } from '../domain/quality.ts'
+
+/** How far the book of an instrument can be trusted, as its ingest worker says. */
+export interface ToldQuality {
+  readonly market: Market
+  readonly instrument: Instrument
+  readonly shown: ShownQuality
+}
+
+/** Where ingest says it, for whoever reads books. Rejects with `BusError`; saying it again is harmless. */
+export interface QualityLog {
+  write(told: readonly ToldQuality[]): Promise<void>
+}
