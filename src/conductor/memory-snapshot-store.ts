@@ -36,7 +36,7 @@ export class MemorySnapshotStore implements SnapshotStore {
   async get(name: BookName): Promise<SnapshotFound> {
     if (this.unavailable !== null) return { outcome: 'unavailable', reason: this.unavailable }
     const kept = this.#find(name)
-    return kept === null ? { outcome: 'not-found' } : { outcome: 'found', snapshot: snapshotOf(kept) }
+    return kept === null ? { outcome: 'not-found' } : { outcome: 'found', snapshot: parseSnapshotFields(kept) }
   }
 
   async put(name: BookName, snapshot: Omit<Snapshot, 'version'>) {
@@ -86,7 +86,8 @@ function pairs(flat: readonly string[]): Map<string, string> {
   return map
 }
 
-function snapshotOf({ head, version, fields }: Kept): Snapshot {
+/** A whole record from its head and its fields of levels. */
+export function parseSnapshotFields({ head, version, fields }: Omit<Kept, 'expiresMs'>): Snapshot {
   const side = (letter: string): Level[] =>
     [...fields].filter(([field]) => field.startsWith(letter)).map(([field, quantity]) => [field.slice(2), quantity])
   return { ...head, version, bids: side('b:'), asks: side('a:') }

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { payloadSchemas } from '../../../src/bus/schema.ts'
-import { addDecimal, compareDecimal, isZeroDecimal, trimDecimal } from '../../../src/domain/decimal.ts'
+import { addDecimal, trimDecimal } from '../../../src/domain/decimal.ts'
 import type { Level } from '../../../src/domain/event.ts'
 import { carriedText, parseCarried } from '../../../src/domain/fusion/carried.ts'
 import {
@@ -19,6 +19,7 @@ import {
 } from '../../../src/domain/fusion/fusion.ts'
 import { Ladder } from '../../../src/domain/fusion/ladder.ts'
 import { LiveBook, restoredBook } from '../../../src/domain/fusion/live-book.ts'
+import { NaiveLiveBook } from '../../support/naive-live-book.ts'
 
 const limits: FusionLimits = { throttleMs: 100, eventsMax: 50, changesMax: 40 }
 const LEVELS_MAX = 1_000
@@ -51,53 +52,6 @@ function payloadOf(state: FusionState, nowUs = 0): Payload {
   return parsed as Payload
 }
 
-/** The rules of the contract over plain maps. */
-class NaiveBook {
-  readonly sides = { bids: new Map<string, string>(), asks: new Map<string, string>() }
-  have: number | null = null
-  joined = false
-
-  take(type: string, data: { first?: string; last?: string; from?: string; bids?: Level[]; asks?: Level[] }): void {
-    if (type === 'ORDERBOOK.GAP') {
-      this.joined = false
-      if (data.from === undefined) {
-        this.have = null
-        this.#clear()
-      }
-      return
-    }
-    const last = Number(data.last)
-    if (type === 'ORDERBOOK.SNAPSHOT') {
-      if (this.joined && this.have !== null && last < this.have) return
-      this.#clear()
-    } else {
-      if (this.have === null || last <= this.have) return
-      if (Number(data.first) > this.have + 1) {
-        this.joined = false
-        return
-      }
-    }
-    for (const side of ['bids', 'asks'] as const) {
-      for (const [price, quantity] of data[side] ?? []) {
-        if (isZeroDecimal(quantity)) this.sides[side].delete(trimDecimal(price))
-        else this.sides[side].set(trimDecimal(price), quantity)
-      }
-    }
-    this.have = last
-    this.joined = true
-  }
-
-  top(side: 'bids' | 'asks'): Level[] {
-    const direction = side === 'bids' ? 1 : -1
-    return [...this.sides[side]].sort((one, other) => direction * compareDecimal(other[0], one[0])).slice(0, 20)
-  }
-
-  #clear(): void {
-    this.sides.bids.clear()
-    this.sides.asks.clear()
-  }
-}
-
 const level = fc.tuple(
   fc.integer({ min: 1, max: 60 }).map((ticks) => (ticks / 10).toFixed(2)),
   fc.constantFrom('0.0', '1.0', '2.5'),
@@ -115,7 +69,7 @@ describe('fusion', () => {
     fc.assert(
       fc.property(story, (events) => {
         let state = fresh()
-        const naive = new NaiveBook()
+        const naive = new NaiveLiveBook()
         const seq: Record<FusedChannel, number> = { ORDERBOOK: 0, TRADE: 0, QUOTE: 0 }
         const ends: Record<FusedChannel, number> = { ORDERBOOK: 0, TRADE: 0, QUOTE: 0 }
         const holes: Record<FusedChannel, number> = { ORDERBOOK: 0, TRADE: 0, QUOTE: 0 }
@@ -178,7 +132,7 @@ describe('fusion', () => {
                     : ['ORDERBOOK.DELTA', { first: String(first), last: String(last), bids, asks }]
             if (kind === 'delta' || kind === 'skip') id = last
             take(next('ORDERBOOK', type as string, data as object))
-            naive.take(type as string, data as object)
+            naive.take(type as string, data as Record<string, unknown>)
           } else if (one === 'trade') {
             trades++
             volume = addDecimal(volume, '0.50')
