@@ -12,7 +12,7 @@ import { type RepairOwner, Repairs } from './repairs.ts'
 import { Reports } from './reports.ts'
 import type { Group, RenewReason, Slot } from './slot.ts'
 import { type ConnectionsStatus, connectionStatus, StoppedTopics, topicStatus } from './status.ts'
-import type { Carrier, Topic } from './topic.ts'
+import { type Carrier, interruptAll, type Topic } from './topic.ts'
 
 export type { ConnectionsHooks, ConnectionsParts } from './parts.ts'
 
@@ -316,11 +316,10 @@ export class Connections implements LineOwner, RepairOwner {
     }
     if (carrier.heldBackSinceMs === 0) carrier.heldBackSinceMs = nowMs
     if (nowMs - carrier.heldBackSinceMs < this.#options.probationMs) return false
-    const lost = silencedBeside(carrier).filter((silenced) => silenced.interrupt())
-    this.#tellInterrupted(
-      lost.map(({ name }) => name),
-      'lost',
-    )
+    this.#tellInterrupted(interruptAll(silencedBeside(carrier)), 'lost')
+    // This very event follows the hole, so what is lost from here on is another one.
+    carrier.lastSeenMs = nowMs
+    this.topicFlowed(carrier)
     return true
   }
 

@@ -61,6 +61,11 @@ export class Topic {
   }
 }
 
+/** Interrupts them all; answers the names of those that had been flowing. */
+export function interruptAll(topics: readonly Topic[]): string[] {
+  return topics.filter((topic) => topic.interrupt()).map(({ name }) => name)
+}
+
 /** One topic on one line. */
 export class Carrier {
   readonly topic: Topic
