@@ -93,6 +93,7 @@ async function foldAll(connection: RedisConnection, waiting: RedisConnection, ke
     load: (names) => real.load(names),
     commit: async (_, commits) =>
       commits.map(() => ({ outcome: 'committed', version: ++version, epoch: '1', seq: '1' })),
+    qualities: async (names) => names.map(() => null),
     renew: async (names) => names.map(() => true),
   }
   const conductor = new Conductor({

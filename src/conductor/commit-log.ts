@@ -1,3 +1,4 @@
+import type { Quality } from '../domain/event.ts'
 import type { BookName, Snapshot, SnapshotChange, SnapshotMark } from './snapshot-store.ts'
 
 /** What stands of an instrument, read at one moment. */
@@ -55,6 +56,8 @@ export interface CommitLog {
   load(names: readonly BookName[]): Promise<{ readonly run: string; readonly instruments: readonly Loaded[] }>
   /** Bounded by the caller. */
   commit(run: string, commits: readonly Commit[]): Promise<CommitOutcome[]>
+  /** What the owner of each book says of it now, null where nothing was ever said. */
+  qualities(names: readonly BookName[]): Promise<(Quality | null)[]>
   /** Gives the records their whole time to live again; false where there is none. */
   renew(names: readonly BookName[]): Promise<boolean[]>
 }

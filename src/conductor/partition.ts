@@ -5,6 +5,7 @@ import {
   type FusionState,
   leap,
   passOver,
+  setSourceQuality,
   setStale,
   step,
 } from '../domain/fusion/fusion.ts'
@@ -172,6 +173,7 @@ export class PartitionLoop {
     this.#judgeStaleness()
     if (this.#sweepDue) {
       this.#sweepDue = false
+      await this.#hearOwners()
       await this.#keepRecords()
       await this.#moveGroups()
       for (const seat of this.#seats.values()) if (seat.state !== null) this.#doubts.look(seat, seat.state)
@@ -309,6 +311,16 @@ export class PartitionLoop {
     const ageMs = this.#parts.clock.nowUs() / 1_000 - this.#newestEntryMs
     this.#stale = ageMs > this.#parts.staleMs && !this.#isFlowing
     for (const { state } of this.#seats.values()) if (state !== null) setStale(state, this.#stale)
+  }
+
+  async #hearOwners(): Promise<void> {
+    const seats = [...this.#seats.values()].filter(({ state }) => state !== null && state.positions.ORDERBOOK.seq > 0)
+    if (seats.length === 0) return
+    const words = await this.#parts.log.qualities(seats.map(({ name }) => name))
+    for (const [index, { state }] of seats.entries()) {
+      const word = words[index] ?? null
+      if (word !== null && state !== null) setSourceQuality(state, word)
+    }
   }
 
   /** Records get their whole time to live again; one that expired although we are here is written anew from memory. */

@@ -122,6 +122,10 @@ export class MemoryRedis implements SourceStreams, CommitLog {
     return this.#call(() => commits.map((commit) => this.#commit(run, commit)))
   }
 
+  qualities(names: readonly BookName[]) {
+    return this.#call(() => names.map(() => null))
+  }
+
   renew(names: readonly BookName[]) {
     return this.#call(() => names.map(() => this.record !== null))
   }

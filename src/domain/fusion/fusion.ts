@@ -88,7 +88,7 @@ export interface FusionState {
   quote: QuotePayload | null
   /** Us: where the window of the next event begins. */
   windowStartUs: number
-  /** The word on the newest ORDERBOOK entry, '' for LIVE. */
+  /** What the owner of the book says of it, with its newest entry or since; '' for LIVE. */
   sourceQuality: string
   /** Nothing comes although it should. */
   stale: boolean
@@ -247,6 +247,13 @@ export function setStale(state: FusionState, stale: boolean): void {
   if (state.stale === stale) return
   state.stale = stale
   state.pending.forced = true
+}
+
+/** What the owner of the book says of it, whether an entry came or not; a change of what is shown is published. */
+export function setSourceQuality(state: FusionState, word: Quality): void {
+  const before = bookQuality(state)
+  state.sourceQuality = word === Quality.Live ? '' : word
+  if (bookQuality(state) !== before) state.pending.forced = true
 }
 
 /** The quality of the book as its record shows it. */
