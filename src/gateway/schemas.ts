@@ -53,18 +53,22 @@ export const pageOf = <Item extends z.ZodType>(item: Item) =>
     cursor: z.string().nullable().meta({ description: 'Give it to read on; null: that was all.' }),
   })
 
-/** A duration such as `2s` or `500ms`. */
+/** A duration such as `2s` or `500ms`; one above the maximum counts as the maximum. */
 export function queryDuration(msMax: number, description: string) {
-  const error = `a duration as 500ms or 2s, at most ${msMax} ms`
+  const pattern = /^[0-9]{1,6}(ms|s)$/
   return z
-    .string({ error })
-    .regex(/^[0-9]{1,6}(ms|s)$/, { error })
-    .transform((text) => Number.parseInt(text, 10) * (text.endsWith('ms') ? 1 : 1_000))
-    .pipe(z.int().max(msMax, { error }))
-    .meta({ description, override: written({ type: 'string', pattern: '^[0-9]{1,6}(ms|s)$' }) })
+    .string()
+    .regex(pattern, { error: 'a duration as 500ms or 2s' })
+    .transform((text) => Math.min(msMax, Number.parseInt(text, 10) * (text.endsWith('ms') ? 1 : 1_000)))
+    .meta({
+      description: `${description} At most ${msMax} ms; what is longer counts as that.`,
+      override: written({ type: 'string', pattern: pattern.source }),
+    })
 }
 
-const timeText = /^([0-9]{1,16}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?Z)$/
+const DATE = '(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'
+const CLOCK_TIME = '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,6})?)?'
+const timeText = new RegExp(`^([0-9]{1,15}|${DATE}T${CLOCK_TIME}Z)$`)
 
 /** A time in a query: microseconds, or ISO 8601 in UTC. */
 export function queryTime(description: string) {
@@ -72,9 +76,18 @@ export function queryTime(description: string) {
   return z
     .string({ error })
     .regex(timeText, { error })
-    .transform((text) => (/^[0-9]+$/.test(text) ? Number(text) : Date.parse(text) * 1_000))
+    .transform(parseTimeUs)
     .pipe(z.int({ error }).nonnegative({ error }))
     .meta({ description, override: written({ type: 'string', pattern: timeText.source }) })
+}
+
+/** NaN for a day that its month does not have. */
+function parseTimeUs(text: string): number {
+  if (/^[0-9]+$/.test(text)) return Number(text)
+  const [whole = '', fraction = ''] = text.slice(0, -1).split('.')
+  const date = new Date(`${whole}Z`)
+  const isInCalendar = date.toISOString().startsWith(text.slice(0, 'YYYY-MM-DD'.length))
+  return isInCalendar ? date.getTime() * 1_000 + Number(fraction.padEnd(6, '0')) : Number.NaN
 }
 
 /** Names end in `Us` inside and without it on the wire (DESIGN 4). */

@@ -122,7 +122,13 @@ export function subscriptionOperations(parts: SubscriptionParts): Operation[] {
       params,
       body: z
         .strictObject({ filters: filtersSchema.optional(), throttleMs: throttleMsSchema.nullable().optional() })
-        .meta({ id: 'SubscriptionChange', description: 'What is not given stays as it is.' }),
+        .meta({
+          id: 'SubscriptionChange',
+          description: 'What is not given stays as it is.',
+          override: ({ jsonSchema }) => {
+            jsonSchema.minProperties = 1
+          },
+        }),
       answers: { 202: { ...ACCEPTED, schema: acceptedSubscription } },
       refusals: ['not-found'],
       handle: async (request) => {
