@@ -1,5 +1,6 @@
 const POINT = 46
 const ZERO = 48
+const NINE = 57
 /** So many significant digits a double tells apart without exception. */
 const DIGITS_EXACT = 15
 const POWERS = Array.from({ length: DIGITS_EXACT + 1 }, (_, exponent) => 10 ** exponent)
@@ -26,4 +27,24 @@ export function decimalKey(text: string): number {
   }
   // Both are exact, so the quotient is the double nearest to the value, however many zeros were written.
   return end > point && point !== -1 ? digits / (POWERS[end - point - 1] as number) : digits
+}
+
+/** Where the decimal ends that `readDecimalKey` read last. Reading is synchronous, and an object for each would be waste. */
+export let decimalEnd = 0
+
+/** The key of the unsigned decimal that begins at `from`, without cutting it out; it ends before the first other character. */
+export function readDecimalKey(text: string, from: number): number {
+  let digits = 0
+  let point = -1
+  let at = from
+  for (; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code >= ZERO && code <= NINE) digits = digits * 10 + code - ZERO
+    else if (code === POINT) point = at
+    else break
+  }
+  decimalEnd = at
+  const length = point === -1 ? at - from : at - from - 1
+  if (length > DIGITS_EXACT) return decimalKey(text.slice(from, at))
+  return point === -1 ? digits : digits / (POWERS[at - point - 1] as number)
 }

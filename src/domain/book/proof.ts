@@ -1,15 +1,13 @@
 import type { Level } from '../event.ts'
 import { Mismatch } from '../quality.ts'
 import { decimalKey } from './decimal-key.ts'
-import { ShadowBook, type ShadowSide } from './shadow-book.ts'
+import { type LevelChanges, ShadowBook, type ShadowSide } from './shadow-book.ts'
 import { type BestPrices, Tickers } from './tickers.ts'
 
 /** Absolute levels of the closed range of update ids `first`..`last`. */
-export interface BookUpdate {
+export interface BookUpdate extends LevelChanges {
   readonly first: number
   readonly last: number
-  readonly bids: readonly Level[]
-  readonly asks: readonly Level[]
 }
 
 /** A whole book at `last`, `depth` levels a side asked for. */
@@ -186,7 +184,7 @@ export class BookProof {
         this.#hold(update, -1, 0)
         continue
       }
-      this.#book.apply(update.bids, update.asks)
+      this.#book.apply(update)
       this.#have = update.last
     }
     this.#noteTop(0)
@@ -238,7 +236,7 @@ export class BookProof {
     const book = this.#book
     const bidsBefore = book.bids.count
     const asksBefore = book.asks.count
-    book.apply(update.bids, update.asks)
+    book.apply(update)
     this.#have = update.last
     this.#noteTop(update.first)
     if (this.#told) return null

@@ -1,5 +1,5 @@
 import type { Level } from '../event.ts'
-import { decimalKey } from './decimal-key.ts'
+import { decimalEnd, decimalKey, readDecimalKey } from './decimal-key.ts'
 
 /** Levels kept a side; what is worse than that is forgotten and counts as unknown. */
 export const SHADOW_LEVELS_MAX = 1_000
@@ -8,6 +8,8 @@ const LEVELS_SLACK = 96
 const CAPACITY_MIN = 64
 /** Moving so few entries by hand costs less than `copyWithin`. */
 const NEAR_END = 24
+const COMMA = 0x2c
+const OPEN = 0x5b
 
 /**
  * One side as two sorted columns of keys, the best level last: 16 bytes a level, and changes near the top move little.
@@ -62,6 +64,18 @@ export class ShadowSide {
     for (let index = 0; index < levels.length; index++) {
       const level = levels[index] as Level
       this.set(this.#sign * decimalKey(level[0]), decimalKey(level[1]))
+    }
+  }
+
+  /** The same of levels that stand as JSON without blanks, `[["price","quantity"],...]`, as an adapter admitted them. */
+  applyText(levels: string): void {
+    let at = 1
+    while (levels.charCodeAt(at) === OPEN) {
+      const price = readDecimalKey(levels, at + 2)
+      const quantity = readDecimalKey(levels, decimalEnd + 3)
+      this.set(this.#sign * price, quantity)
+      at = decimalEnd + 2
+      if (levels.charCodeAt(at) === COMMA) at++
     }
   }
 
@@ -175,6 +189,14 @@ export class ShadowSide {
   }
 }
 
+/** Absolute levels; where they are at hand as text too, that is read instead, and nobody takes it apart. */
+export interface LevelChanges {
+  readonly bids: readonly Level[]
+  readonly asks: readonly Level[]
+  readonly bidsText?: string
+  readonly asksText?: string
+}
+
 /**
  * A second book beside the one in the stream, kept only to be compared with what else the venue says of it. It knows all
  * levels between the best one and its edge, and nothing beyond; prices and quantities are keys (`decimal-key.ts`).
@@ -189,9 +211,15 @@ export class ShadowBook {
     this.asks.replace(asks, asks.length < depth)
   }
 
-  apply(bids: readonly Level[], asks: readonly Level[]): void {
-    this.bids.apply(bids)
-    this.asks.apply(asks)
+  apply(changes: LevelChanges): void {
+    const { bidsText, asksText } = changes
+    if (bidsText === undefined || asksText === undefined) {
+      this.bids.apply(changes.bids)
+      this.asks.apply(changes.asks)
+    } else {
+      this.bids.applyText(bidsText)
+      this.asks.applyText(asksText)
+    }
   }
 
   /** Somebody bids what somebody else asks, or more: no true book does. */
