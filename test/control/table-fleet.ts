@@ -80,7 +80,7 @@ export class TableFleet {
     await new Promise((resolve) => probe.close(resolve))
     this.start(id, 'gateway', [`gateway.listen=127.0.0.1:${port}`])
     const url = `http://127.0.0.1:${port}`
-    await eventually(async () => (await fetch(`${url}/livez`).catch(() => null))?.ok, 20_000)
+    await eventually(async () => (await fetch(`${url}/livez`).catch(() => null))?.ok, 60_000)
     return url
   }
 
@@ -92,7 +92,7 @@ export class TableFleet {
         const [, started] = (hash[id] ?? '').split(' ')
         return Number(started) >= (this.#startedUs.get(id) ?? 0) && / active .*"owns":"[0-9]/.test(hash[id] ?? '')
       })
-    }, 20_000)
+    }, 60_000)
   }
 
   async venueState(): Promise<VenueState> {
