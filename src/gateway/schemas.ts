@@ -68,7 +68,7 @@ export function queryDuration(msMax: number, description: string) {
 
 const DATE = '(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'
 const CLOCK_TIME = '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,6})?)?'
-const timeText = new RegExp(`^([0-9]{1,15}|${DATE}T${CLOCK_TIME}Z)$`)
+const timeText = new RegExp(`^([0-9]{1,15}|[1-8][0-9]{15}|${DATE}T${CLOCK_TIME}Z)$`)
 
 /** A time in a query: microseconds, or ISO 8601 in UTC. */
 export function queryTime(description: string) {
