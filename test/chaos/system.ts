@@ -73,7 +73,12 @@ export class System {
       if (name.startsWith('gateway')) system.#gatewayPorts.set(name, await freePort())
       system.start(name)
     }
-    await eventually(async () => (await system.streams('TRADE')).length === instruments, START_MS_MAX)
+    try {
+      await eventually(async () => (await system.streams('TRADE')).length === instruments, START_MS_MAX)
+    } catch (cause) {
+      await system.close()
+      throw new Error(`expected trades of ${instruments} instruments, found: ${system.log.slice(-3_000)}`, { cause })
+    }
     return system
   }
 
