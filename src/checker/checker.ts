@@ -6,6 +6,7 @@
  * read afterwards. Memory: 21 bytes a ledger event, 16 a stream entry while its stream is read, one page of entries a
  * book.
  */
+import { AnalyticsCheck } from './analytics-check.ts'
 import { BookCheck, RESET_AFTER_US } from './book-check.ts'
 import { EventTable, hashText } from './event-table.ts'
 import { checkBookStates, checkToldInLedger, checkTradeStates, readGapLedger } from './gap-ledger-check.ts'
@@ -153,6 +154,9 @@ class SymbolCheck {
         check.end(whole, (id) => closed.some(({ from, to }) => from <= id && id <= to))
         checkToldInLedger([...check.told], ranges, this.#told(channel), this.#report)
         checkTradeStates(ranges, this.#table(channel), this.#generation, name, this.#report)
+      } else if (channel === 'ANALYTICS') {
+        const check = new AnalyticsCheck(name, this.#report)
+        for await (const entry of this.#checked(channel, PAGE_ENTRIES)) check.step(entry)
       } else if (channel === 'QUOTE' || channel === 'TICKER' || channel === 'KLINE') {
         const told = await this.#finishNewest(channel, whole)
         checkToldInLedger(told, ranges, this.#told(channel), this.#report)

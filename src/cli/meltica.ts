@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { MelticaError } from '../errors.ts'
+import { registerBook } from './book.ts'
 import { registerCheck } from './check.ts'
 import { registerCommands } from './commands.ts'
 import { registerConfig } from './config.ts'
@@ -124,6 +125,7 @@ function build(): Command {
     registerStart,
     registerSimulate,
     registerTail,
+    registerBook,
     registerStreams,
     registerConfig,
     registerCheck,

@@ -1,6 +1,7 @@
 import type { Entry } from '../bus/contract.ts'
 import { compareDecimal, isZeroDecimal, trimDecimal } from '../domain/decimal.ts'
-import type { Level } from '../domain/event.ts'
+import { type Level, Quality } from '../domain/event.ts'
+import type { BookRecord } from './book-source.ts'
 
 /**
  * What a reader does with the entries of a stream, as steps without any waiting: `StreamCursor` keeps the place in one
@@ -86,6 +87,8 @@ export type BookStep =
   /** There is no whole book to apply this to: nothing before it, or entries were lost. */
   | 'unjoined'
 
+const WHOLE = new Set<string>([Quality.Live, Quality.Stale, Quality.Crossed])
+
 /** The book of one instrument, kept from its `ORDERBOOK` stream. */
 export class BookReader {
   /** By price without trailing zeros: the level in the venue's digits. */
@@ -93,6 +96,19 @@ export class BookReader {
   readonly #asks = new Map<string, Level>()
   #have: bigint | null = null
   #joined = false
+
+  /**
+   * The book as its snapshot record has it. A book whose word may hide that it is broken counts as broken: the next delta
+   * that continues it makes it whole.
+   */
+  static from({ bids, asks, venueSeq, quality }: BookRecord): BookReader {
+    const book = new BookReader()
+    setLevels(book.#bids, bids)
+    setLevels(book.#asks, asks)
+    book.#have = venueSeq === '' ? null : BigInt(venueSeq)
+    book.#joined = book.#have !== null && WHOLE.has(quality)
+    return book
+  }
 
   /** Last update id inside the book, null before the first snapshot and after a reset of the venue's numbering. */
   get have(): bigint | null {

@@ -22,6 +22,7 @@ const CONTRACTS = [
   'conductor/commit-log.ts',
   'conductor/source-streams.ts',
   'conductor/resync-requests.ts',
+  'consumer/book-source.ts',
   'cluster/member-store.ts',
   'bus/open-gaps.ts',
   'bus/book-quality.ts',
