@@ -5,7 +5,7 @@ import type { VenueBookSnapshot } from '../venues/venue.ts'
 import type { BookGuard, GuardedLine } from './book-guard.ts'
 import { snapshotOffer } from './canonical.ts'
 import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
-import { bytesOf, type LineOffer, OfferQueue } from './line-offer.ts'
+import { heldBytesOf, type LineOffer, OfferQueue } from './line-offer.ts'
 import { OverlapWait } from './overlap.ts'
 import type { LineRing } from './ring.ts'
 
@@ -311,7 +311,7 @@ export class BookLine implements Line, GuardedLine {
       if (continues) {
         if (delta.kind !== 'LOST') have = Math.max(have, delta.high)
       } else {
-        this.#shared.bookBuffers.moveFrom(this.#shared.queue, 1, bytesOf(delta))
+        this.#shared.bookBuffers.moveFrom(this.#shared.queue, 1, heldBytesOf(delta))
         this.#buffer(delta, nowMs)
       }
     }
@@ -333,7 +333,7 @@ export class BookLine implements Line, GuardedLine {
       const head = this.#above.peek()
       if (head === undefined || judgeDelta(have, head) === 'gap' || !putOffer(offers, head, room)) return
       this.#above.shift()
-      this.#shared.queue.moveFrom(this.#shared.bookBuffers, 1, bytesOf(head))
+      this.#shared.queue.moveFrom(this.#shared.bookBuffers, 1, heldBytesOf(head))
       have = Math.max(have, head.high)
     }
   }
@@ -429,7 +429,7 @@ export class BookLine implements Line, GuardedLine {
   /** A delta that the stream did not take and that is still wanted. */
   #putBack(offer: LineOffer, nowMs: number): void {
     if (this.#state === 'unjoined') {
-      this.#shared.bookBuffers.moveFrom(this.#shared.queue, 1, bytesOf(offer))
+      this.#shared.bookBuffers.moveFrom(this.#shared.queue, 1, heldBytesOf(offer))
       this.#buffer(offer, nowMs)
     } else {
       this.#hold(offer, nowMs)

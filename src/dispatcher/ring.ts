@@ -1,6 +1,6 @@
 import type { ChannelOutcome } from '../bus/publish.ts'
 import { GapCause } from '../domain/event.ts'
-import { bytesOf, type LineOffer } from './line-offer.ts'
+import { heldBytesOf, type LineOffer } from './line-offer.ts'
 
 /** How much of what was acknowledged is remembered, for a Redis that comes back without it. */
 export interface RingLimits {
@@ -44,7 +44,7 @@ export class Ring {
     let bytes = 0
     for (const offer of offers) {
       offer.known = 'acknowledged'
-      bytes += bytesOf(offer)
+      bytes += heldBytesOf(offer)
     }
     const chunk: Chunk = { line, offers, bytes, atMs: nowMs, taken: false }
     this.#chunks.push(chunk)
@@ -75,12 +75,12 @@ export class Ring {
   /** The newest of a line outlives the bounds. */
   pin(offer: LineOffer): void {
     this.events++
-    this.bytes += bytesOf(offer)
+    this.bytes += heldBytesOf(offer)
   }
 
   unpin(offer: LineOffer): void {
     this.events--
-    this.bytes -= bytesOf(offer)
+    this.bytes -= heldBytesOf(offer)
   }
 
   take(chunk: Chunk): void {
