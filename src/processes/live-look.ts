@@ -3,12 +3,14 @@ import { Channel } from '../domain/event.ts'
 import { asInstrument, asMarket } from '../domain/instrument.ts'
 import type { RedisConnection } from '../redis/connection.ts'
 import type { Keys } from '../redis/keys.ts'
-import { StreamReader } from '../redis/stream-reader.ts'
+import { StreamReader, type StreamRecord } from '../redis/stream-reader.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Ingest } from './ingest.ts'
 import type { LiveModel, LiveRow } from './live-view.ts'
 
 const ROWS_MAX = 20
+/** Entries of a stream that a look takes for its latency. */
+const LATENCY_ENTRIES_MAX = 32
 
 export interface LiveLookParts {
   readonly connection: RedisConnection
@@ -43,6 +45,7 @@ export class LiveLook {
     const stats = ingest?.dispatcher?.stats()
     const nowMs = performance.now()
     const seconds = Math.max(0.001, (nowMs - this.#lastMs) / 1000)
+    const sinceMs = Date.now() - seconds * 1000
     this.#lastMs = nowMs
     const counts = new Map<string, { events: number; gaps: number }>()
     for (const [market, instruments] of Object.entries(stats?.events ?? {})) {
@@ -62,7 +65,7 @@ export class LiveLook {
     const rows = await Promise.all(
       busiest
         .slice(0, ROWS_MAX)
-        .map(([name, count]) => this.#row(name, count, (count.events - (before.get(name) ?? 0)) / seconds)),
+        .map(([name, count]) => this.#row(name, count, (count.events - (before.get(name) ?? 0)) / seconds, sinceMs)),
     )
     const total = [...counts.values()].reduce((sum, { events }) => sum + events, 0)
     const totalBefore = [...before.values()].reduce((sum, events) => sum + events, 0)
@@ -87,20 +90,27 @@ export class LiveLook {
         ['redis', port === undefined ? connection.address : `redis-cli -h ${host} -p ${port}`],
         ...(metricsUrl === null ? [] : [['metrics', `${metricsUrl}/metrics`] as const]),
         ...(apiUrl === null ? [] : [['api', `${apiUrl}/docs`] as const]),
-        ['docs', 'README.md, docs/contract.md'],
+        ['docs', 'README.md, docs/contract.md, docs/simulator.md'],
       ],
     }
   }
 
-  async #row(name: string, count: { events: number; gaps: number }, eventsPerSecond: number): Promise<LiveRow> {
+  async #row(
+    name: string,
+    count: { events: number; gaps: number },
+    eventsPerSecond: number,
+    sinceMs: number,
+  ): Promise<LiveRow> {
     const { keys, ingest } = this.#parts
     const at = name.indexOf(':')
     const market = asMarket(name.slice(0, at))
     const instrument = asInstrument(name.slice(at + 1))
-    const [quote, trade] = await Promise.all([
-      this.#reader.last(keys.stream(market, instrument, Channel.Quote)),
-      this.#reader.last(keys.stream(market, instrument, Channel.Trade)),
+    const [quotes, trades] = await Promise.all([
+      this.#reader.newest(keys.stream(market, instrument, Channel.Quote), LATENCY_ENTRIES_MAX),
+      this.#reader.newest(keys.stream(market, instrument, Channel.Trade), LATENCY_ENTRIES_MAX),
     ])
+    const [quote] = quotes
+    const [trade] = trades
     const bestOf =
       quote?.fields.type === 'QUOTE' ? (JSON.parse(quote.fields.data ?? '{}') as Record<string, string>) : {}
     const lastOf =
@@ -114,8 +124,23 @@ export class LiveLook {
         lastOf.price === undefined ? '-' : `${lastOf.side} ${shorten(lastOf.quantity)} @ ${shorten(lastOf.price)}`,
       quality: ingest?.dispatcher?.bookQuality(instrument) ?? '-',
       gaps: count.gaps,
+      latencyMs: latencyOf([...quotes, ...trades], sinceMs),
     }
   }
+}
+
+/** What came by the venue's stream since then; what was fetched later arrived with its answer and says nothing of the stream. */
+function latencyOf(records: readonly StreamRecord[], sinceMs: number): LiveRow['latencyMs'] {
+  const latencies = records
+    .filter(({ fields }) => fields.source?.includes('.ws.'))
+    .map(({ id, fields }) => ({ atMs: Number.parseInt(id, 10), receivedMs: Number(fields.receivedTime) / 1000 }))
+    .filter(({ atMs }) => atMs > sinceMs)
+    .map(({ atMs, receivedMs }) => Math.max(0, atMs - Math.floor(receivedMs)))
+    .sort((one, other) => one - other)
+  const at = (share: number): number | undefined => latencies[Math.ceil(share * latencies.length) - 1]
+  const p50 = at(0.5)
+  const p99 = at(0.99)
+  return p50 === undefined || p99 === undefined ? null : { p50, p99 }
 }
 
 /** Prices with the venue's padding zeros taken off, for the eye alone. */

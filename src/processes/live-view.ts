@@ -29,6 +29,8 @@ export interface LiveRow {
   readonly lastTrade: string
   readonly quality: string
   readonly gaps: number
+  /** From the arrival of a frame to its entry, over the last second, as a reader can tell it: to 1 ms. null: nothing came. */
+  readonly latencyMs: { readonly p50: number; readonly p99: number } | null
 }
 
 const CLEAR = '\u001b[H\u001b[J'
@@ -40,7 +42,7 @@ const OFF = '\u001b[0m'
 
 /** The whole screen for a terminal, redrawn in place. */
 export function renderScreen(model: LiveModel): string {
-  const columns = ['instrument', 'events/s', 'bid', 'ask', 'last trade', 'quality', 'gaps']
+  const columns = ['instrument', 'events/s', 'bid', 'ask', 'last trade', 'quality', 'gaps', 'p50 ms', 'p99 ms']
   const cells = model.rows.map((row) => [
     row.instrument,
     row.eventsPerSecond.toFixed(0),
@@ -49,6 +51,8 @@ export function renderScreen(model: LiveModel): string {
     row.lastTrade,
     row.quality,
     String(row.gaps),
+    row.latencyMs?.p50.toFixed(0) ?? '-',
+    row.latencyMs?.p99.toFixed(0) ?? '-',
   ])
   const widths = columns.map((column, i) => Math.max(column.length, ...cells.map((cell) => (cell[i] ?? '').length)))
   const left = new Set([0, 5])

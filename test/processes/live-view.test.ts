@@ -13,6 +13,7 @@ const model: LiveModel = {
       lastTrade: 'sell 0.00081 @ 61798.05',
       quality: 'LIVE',
       gaps: 2,
+      latencyMs: { p50: 1, p99: 17 },
     },
   ],
   more: 4,
@@ -31,6 +32,8 @@ describe('the live view', () => {
       'BTC-USDT',
       '61799.77',
       'and 4 more',
+      'p99 ms',
+      '17',
       'http://127.0.0.1:9464/metrics',
     ]) {
       expect(screen).to.contain(part)
