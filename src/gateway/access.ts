@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express'
-import { Problem } from './problems.ts'
+import { Problem, refusedField } from './problems.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { Role, Tokens } from './tokens.ts'
 
@@ -11,6 +11,7 @@ const CHALLENGE = { 'www-authenticate': 'Bearer realm="meltica"' }
  */
 export const refuseForeignOrigin: RequestHandler = (request, _, next) => {
   const { origin, host } = request.headers
+  if (host === undefined && request.httpVersion === '1.1') throw refusedField('header.host', 'a host', undefined)
   const site = request.headers['sec-fetch-site']
   const isOwn = origin === undefined || origin === `http://${host}` || origin === `https://${host}`
   const isAsked = site === undefined || site === 'same-origin' || site === 'none' || request.method === 'GET'

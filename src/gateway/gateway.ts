@@ -59,6 +59,8 @@ export class Gateway {
         headersTimeout: limits.requestTimeoutMs,
         keepAliveTimeout: KEEP_ALIVE_MS,
         connectionsCheckingInterval: ARRIVAL_CHECK_MS,
+        // The application refuses such a request itself, with a problem document.
+        requireHostHeader: false,
       },
       app,
     )
@@ -69,6 +71,8 @@ export class Gateway {
         if (this.#closing.signal.aborted) setImmediate(() => this.#server.closeIdleConnections())
       })
     })
+    // An expectation that nobody knows may be left out of account, and then the request is like any other.
+    this.#server.on('checkExpectation', app)
     this.#server.on('drop', () => metrics.gatewayConnectionsRefused.inc())
     this.#server.on('clientError', answerBroken)
     // Neither tunnels nor other protocols; without a listener Node would drop the connection without a word.

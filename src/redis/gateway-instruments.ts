@@ -80,7 +80,7 @@ export class RedisInstrumentReader implements InstrumentReader {
     const [facts, state, book, last] = await Promise.all([
       this.#texts(this.#keys.instrument(market, instrument), FACTS),
       this.#texts(this.#keys.state(market, instrument), open),
-      this.#texts(this.#keys.book(market, instrument), ['quality', 'updatedAt']),
+      this.#texts(this.#keys.book(market, instrument), ['quality']),
       this.#streams.last(this.#keys.stream(market, instrument, Channel.OrderBook)),
     ])
     const [base, quote, tickSize, stepSize, minNotional, status, updatedAt] = facts.map((text) => text ?? '')
@@ -92,8 +92,7 @@ export class RedisInstrumentReader implements InstrumentReader {
     }
     const bookQuality = qualityOf(book[0])
     if (bookQuality !== null) {
-      const sinceUs = timeOf(book[1])
-      said.push({ state: bookQuality, reason: 'the snapshot cache says so', sinceUs })
+      said.push({ state: bookQuality, reason: 'its record in the snapshot cache says so', sinceUs: null })
     }
     // The owner says it as soon as it knows; the stream only with its next entry.
     if (ownWord !== null) said.push(ownerQuality(ownWord))
@@ -129,14 +128,14 @@ function ownerQuality({ quality, reason, sinceUs }: ShownQuality): QualityReport
   return { state: quality, reason: `its worker says so${reason === '' ? '' : `: ${reason}`}`, sinceUs }
 }
 
-/** What the newest entry of the book's stream says. */
+/** What the newest entry of the book's stream says; only of a gap does it tell since when. */
 function streamQuality(fields: Readonly<Record<string, string>>): QualityReport {
-  const sinceUs = timeOf(fields.receivedTime)
   if (fields.type === 'ORDERBOOK.GAP') {
+    const sinceUs = timeOf(fields.receivedTime)
     return { state: Quality.Gapped, reason: 'the newest entry of its book is a gap', sinceUs }
   }
   const state = qualityOf(fields.quality) ?? Quality.Live
-  return { state, reason: 'the newest entry of its book says so', sinceUs }
+  return { state, reason: 'the newest entry of its book says so', sinceUs: null }
 }
 
 function qualityOf(text: string | null | undefined): Quality | null {

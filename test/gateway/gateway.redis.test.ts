@@ -194,6 +194,23 @@ describe('the admin API', () => {
     await away.close()
   })
 
+  it('answers 503 in time when Redis does not answer, and at once when too many wait already', async () => {
+    const settings = ['gateway.requestTimeoutMs=300', 'gateway.waitingMax=0']
+    const slow = await GatewayBench.open({ ownRedis: true, settings })
+    const made = await slow.ask('POST', '/v1/subscriptions', { body: SUBSCRIPTION })
+    const beganMs = performance.now()
+    const { status } = await slow.ask('GET', `/v1/commands/${made.body.commandId}?wait=30s`)
+    expect([status, performance.now() - beganMs < 5_000]).to.deep.equal([200, true])
+    await slow.control.connection.send('client', ['PAUSE', 2_000, 'ALL'])
+    const answer = await slow.ask('GET', '/v1/routes')
+    expect([answer.status, answer.body.detail]).to.deep.equal([
+      503,
+      'expected an answer within 300 ms, found none; its outcome is unknown',
+    ])
+    await slow.stopRedis()
+    await slow.close()
+  })
+
   it('ends within its grace: waits are answered, new connections are not taken', async () => {
     const closing = await GatewayBench.open()
     const made = await closing.ask('POST', '/v1/subscriptions', { body: SUBSCRIPTION })

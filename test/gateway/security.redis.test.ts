@@ -37,7 +37,10 @@ async function withHeaders(
 describe('the admin API with tokens', () => {
   let bench: GatewayBench
   before(async () => {
-    bench = await GatewayBench.open({ withTokens: true, settings: ['gateway.requestTimeoutMs=500'] })
+    bench = await GatewayBench.open({
+      withTokens: true,
+      settings: ['gateway.requestTimeoutMs=500'],
+    })
     await bench.fill()
   })
   after(() => bench.close())
@@ -144,6 +147,29 @@ describe('the admin API with tokens', () => {
     expect(await raw(bench.url, 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n')).to.match(
       /^HTTP\/1\.1 405 .*method-not-allowed/s,
     )
+  })
+
+  it('answers odd requests in the same form as all others', async () => {
+    const close = 'Connection: close\r\n'
+    for (const [bytes, status, kind] of [
+      [`GET /livez HTTP/1.1\r\n${close}\r\n`, 400, 'invalid-request'],
+      [`OPTIONS * HTTP/1.1\r\nHost: a\r\n${close}\r\n`, 404, 'not-found'],
+      [`GET /v1/%zz HTTP/1.1\r\nHost: a\r\n${close}\r\n`, 404, 'not-found'],
+      [`GET /v1/commands/%zz HTTP/1.1\r\nHost: a\r\n${close}\r\n`, 400, 'invalid-request'],
+      [`GET /v1/routes HTTP/1.1\r\nHost: a\r\nExpect: cake\r\n${close}\r\n`, 401, 'unauthorized'],
+      [`GET http://a/v1/routes HTTP/1.1\r\nHost: a\r\n${close}\r\n`, 401, 'unauthorized'],
+      [
+        `POST /v1/subscriptions HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+        400,
+        'invalid-request',
+      ],
+    ] as const) {
+      const text = await raw(bench.url, bytes)
+      expect(text, bytes).to.match(new RegExp(`^HTTP/1\\.1 ${status} `))
+      expect(text.toLowerCase(), bytes).to.contain('content-type: application/problem+json')
+      expect(text, bytes).to.contain(`"/docs#problem-${kind}"`)
+    }
+    expect(await raw(bench.url, 'GET /readyz HTTP/1.0\r\n\r\n')).to.match(/^HTTP\/1\.1 200 /)
   })
 
   it('names the field, what was found and what is allowed', async () => {
