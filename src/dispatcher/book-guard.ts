@@ -1,7 +1,7 @@
 import { Book } from '../domain/book/book.ts'
 import { BookProof, type BookUpdate, isSoundSnapshot } from '../domain/book/proof.ts'
 import { compareDecimal } from '../domain/decimal.ts'
-import type { Level, Quality } from '../domain/event.ts'
+import { GapCause, type Level, type Quality } from '../domain/event.ts'
 import {
   enteringWord,
   type Mismatch,
@@ -46,8 +46,8 @@ export interface GuardedLine {
   readonly joined: boolean
   /** Nothing showed since an interruption that the stream stands where the venue stands. */
   readonly unproven: boolean
-  /** The venue is ahead of the stream, and what lies between does not come: the hole is to be told and healed by this. */
-  overtaken(snapshot: VenueBookSnapshot): void
+  interrupted(part: string, cause: GapCause): void
+  push(offer: LineOffer): void
 }
 
 export interface GuardOwner {
@@ -64,6 +64,7 @@ export interface GuardOwner {
   verdictsWait(guard: BookGuard): void
   /** The line has something to offer. */
   ready(guard: BookGuard): void
+  trace(): string
 }
 
 /** A snapshot this far ahead of a stream that does not move shows that deltas were lost, ms. */
@@ -76,7 +77,7 @@ const REFRESH_TRIES_MAX = 8
 const UNHURRIED: ReadonlySet<ResyncReason> = new Set<ResyncReason>(['edge', 'blind', 'refresh'])
 
 const NO_LINE: GuardedLine = {
-  ...{ waiting: () => [], overtaken: () => {}, have: -1 },
+  ...{ waiting: () => [], interrupted: () => {}, push: () => {}, have: -1 },
   ...{ joined: false, unproven: false },
 }
 
@@ -98,12 +99,16 @@ export class BookGuard {
   #snapshot: VenueBookSnapshot | null = null
   #snapshotMs = 0
   #tries = 0
+  /** A snapshot that ends what is doubted is on its way into the stream. */
+  #refreshing = false
   /** When the stream got its last snapshot, monotonic; of a book that never had one, when it was joined. */
   #refreshedMs: number
   #lastDeltaUs = 0
   #lastTickerUs = 0
   #lastDeltaId = 0
   #holedSweeps = 0
+  /** Wrong verdicts that were told. */
+  #wrong = 0
 
   constructor(key: LineKey, limits: BookLimits, owner: GuardOwner) {
     this.key = key
@@ -123,12 +128,9 @@ export class BookGuard {
     return this.#quality.shown
   }
 
-  /**
-   * The word for the entries of a call. Entries enter a joined book only, so SYNCING and the GAPPED of a hole are never
-   * words on them; what is put right by a snapshot in the same call is not told any more.
-   */
-  wordFor(refreshes: boolean): Quality {
-    return enteringWord(this.#quality, refreshes)
+  /** The word for the entry of what comes now. */
+  get enteringWord(): Quality {
+    return enteringWord(this.#quality, this.#refreshing)
   }
 
   fact(fact: QualityFact): void {
@@ -149,6 +151,7 @@ export class BookGuard {
     if (mismatch !== null) this.#mismatch(mismatch)
     else if (this.proof.waiting) this.#owner.verdictsWait(this)
     if (this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
+    if (this.proof.counts.wrong !== this.#wrong) this.#tellWrong(this.proof.counts.wrong)
   }
 
   ticker(event: VenueQuote, line: number): void {
@@ -157,6 +160,7 @@ export class BookGuard {
     const mismatch = this.proof.ticker(event, line)
     if (mismatch !== null) this.#mismatch(mismatch)
     if (this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
+    if (this.proof.counts.wrong !== this.#wrong) this.#tellWrong(this.proof.counts.wrong)
   }
 
   /** False when no verdict waits any more. */
@@ -165,6 +169,7 @@ export class BookGuard {
     const mismatch = this.proof.sweep(this.#owner.nowUs())
     if (mismatch !== null) this.#mismatch(mismatch)
     if (this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
+    if (this.proof.counts.wrong !== this.#wrong) this.#tellWrong(this.proof.counts.wrong)
     return this.proof.waiting
   }
 
@@ -240,9 +245,13 @@ export class BookGuard {
     return true
   }
 
-  /** Whether a snapshot can be brought to `have`. */
-  rolls(have: number): boolean {
-    return this.#snapshot !== null && this.#snapshot.last <= have
+  /**
+   * Whether a snapshot can be brought to `have`. It goes in first, where the last call ended; where another writer was
+   * there before, it is tried behind the deltas of the call, and so on in turn.
+   */
+  rolls(have: number, place?: 'first' | 'last'): boolean {
+    if (this.#snapshot === null || this.#snapshot.last > have || this.#refreshing) return false
+    return place === undefined || (this.#tries % 2 === 0) === (place === 'first')
   }
 
   /**
@@ -264,7 +273,8 @@ export class BookGuard {
     }
     const { proof } = this
     if (proof !== null) {
-      const differing = proof.have === have && this.#quality.doubt === null ? proof.differences(snapshot, updates) : 0
+      const reached = snapshot.last === proof.have || updates.some(({ last }) => last === proof.have)
+      const differing = reached && this.#quality.doubt === null ? proof.differences(snapshot, updates) : 0
       if (differing > 0) this.#mismatchFound('audit')
       proof.join(snapshot, updates)
     }
@@ -278,13 +288,19 @@ export class BookGuard {
     const snapshot = this.roll(have)
     if (snapshot === null) return false
     const offer = snapshotOffer(snapshot, trace(), true)
+    this.#refreshing = true
+    offer.quality = this.enteringWord
+    for (const before of offers) before.quality = offer.quality
     queue.enter(offer)
     room.empty = true
     return putOffer(offers, offer, room)
   }
 
   /** It stands in the stream. */
-  refreshed(): void {
+  refreshed(last: number): void {
+    this.#refreshing = false
+    // Found wrong again meanwhile, behind this one.
+    if (this.#quality.doubt !== null && (this.proof?.wrongSince ?? 0) > last) return
     this.#snapshot = null
     this.#recorded = null
     this.#refreshedMs = this.#owner.nowMs()
@@ -294,6 +310,7 @@ export class BookGuard {
 
   /** Another writer's deltas were there already. */
   refreshMissed(): void {
+    this.#refreshing = false
     if (this.#snapshot !== null && this.#tries++ < REFRESH_TRIES_MAX) return
     const { doubt } = this.#quality
     this.letGo()
@@ -321,7 +338,10 @@ export class BookGuard {
       if (waiting.last > line.have && nowMs - this.#snapshotMs > AHEAD_MS) {
         this.letGo()
         proof?.join(waiting, line.waiting().map(updateOf))
-        line.overtaken(waiting)
+        // The venue is ahead, and what lies between does not come: the hole is told, and healed by this.
+        line.interrupted('', GapCause.Lost)
+        line.push(snapshotOffer(waiting, this.#owner.trace(), false))
+        this.#owner.ready(this)
       }
       return null
     }
@@ -359,19 +379,27 @@ export class BookGuard {
 
   #suspect(suspect: boolean): void {
     this.fact({ kind: 'suspect', suspect })
-    if (suspect) this.#owner.suspected(this)
+  }
+
+  /** Wrong verdicts are told, also those that the next delta took back at once. */
+  #tellWrong(wrong: number): void {
+    this.#wrong = wrong
+    this.#owner.suspected(this)
   }
 
   /** Wants nothing any more. */
   letGo(): void {
+    this.#refreshing = false
     this.#snapshot = null
     this.#recorded = null
     this.#refreshedMs = this.#owner.nowMs()
   }
 
   #mismatch(mismatch: Mismatch): void {
+    this.#wrong = this.proof?.counts.wrong ?? 0
     this.#mismatchFound(mismatch)
     this.#snapshot = null
+    this.#refreshing = false
     if (this.#quality.quarantinedUntilMs === 0) this.want(mismatch)
   }
 

@@ -16,6 +16,7 @@ export interface BookGuardsOptions {
   readonly clock: Clock
   want(key: LineKey, tooOld: boolean): void
   ready(key: LineKey): void
+  trace(): string
   tell(incident: DispatcherIncident): void
   readonly log: QualityLog | null
 }
@@ -147,6 +148,10 @@ export class BookGuards implements GuardOwner {
 
   released(guard: BookGuard): void {
     this.#tell(guard, 'book-released', `${guard.key.instrument} is out of quarantine`)
+  }
+
+  trace(): string {
+    return this.#options.trace()
   }
 
   ready(guard: BookGuard): void {

@@ -1,9 +1,7 @@
 import type { ChannelBatch, ChannelOutcome, OfferOutcome } from '../bus/publish.ts'
 import { isSnapshotUsable, judgeDelta } from '../domain/book/join.ts'
 import { GapCause, type Quality } from '../domain/event.ts'
-import type { VenueBookSnapshot } from '../venues/venue.ts'
 import type { BookGuard, GuardedLine } from './book-guard.ts'
-import { snapshotOffer } from './canonical.ts'
 import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
 import { heldBytesOf, type LineOffer, OfferQueue } from './line-offer.ts'
 import { OverlapWait } from './overlap.ts'
@@ -34,8 +32,6 @@ export class BookLine implements Line, GuardedLine {
   readonly #overlap: OverlapWait
   readonly #ring: LineRing
   #flying: LineOffer[] = []
-  /** The call that is made holds a snapshot for a book that was joined already. */
-  #refreshes = false
   #state: 'unknown' | 'joined' | 'unjoined' = 'unknown'
   /** Newest snapshot that was not offered yet, or that was answered `early`. */
   #snapshot: LineOffer | null = null
@@ -107,6 +103,7 @@ export class BookLine implements Line, GuardedLine {
   push(offer: LineOffer): void {
     if (this.#stopped) return
     offer.order = ++this.#order
+    offer.quality = this.guard.enteringWord
     if (this.#resume?.order === offer.order && this.#shared.covered(this.key.instrument)) this.#overlap.begin()
     if (offer.kind === 'SNAPSHOT') {
       this.#takeSnapshot(offer)
@@ -115,11 +112,6 @@ export class BookLine implements Line, GuardedLine {
     this.#pending.push(offer)
     this.#shared.queue.enter(offer)
     if (offer.kind === 'DELTA') this.guard.record(offer)
-  }
-
-  overtaken(snapshot: VenueBookSnapshot): void {
-    this.interrupted('', GapCause.Lost)
-    this.push(snapshotOffer(snapshot, this.#shared.trace(), false))
   }
 
   interrupted(_part: string, cause: GapCause): void {
@@ -166,7 +158,6 @@ export class BookLine implements Line, GuardedLine {
     if (this.#overlap.holds(nowMs)) return null
     if (this.#shared.pressure.overloaded && this.mergeable > 1) this.merge()
     const offers: LineOffer[] = []
-    this.#refreshes = false
     if (this.#state === 'unjoined') this.#takeUnjoined(offers, room, nowMs)
     else this.#takeFlowing(offers, room, nowMs)
     if (offers.length === 0) return null
@@ -177,7 +168,7 @@ export class BookLine implements Line, GuardedLine {
       channel: this.key.channel,
       tableVersion: this.tableVersion,
       numbering: '',
-      quality: this.guard.wordFor(this.#refreshes),
+      quality: (offers[0] as LineOffer).quality,
       epoch: this.#epoch,
       offers,
     }
@@ -268,6 +259,8 @@ export class BookLine implements Line, GuardedLine {
       if (!putOffer(offers, early, room)) return
       this.#snapshot = null
       have = Math.max(have, early.high)
+    } else if (this.#state === 'joined' && this.guard.rolls(have, 'first')) {
+      this.#refresh(offers, room, have)
     }
     for (;;) {
       const delta = this.#pending.peek()
@@ -279,8 +272,7 @@ export class BookLine implements Line, GuardedLine {
       if (above) this.#hold(delta, nowMs)
       else if (delta.kind !== 'LOST') have = Math.max(have, delta.high)
     }
-    if (this.#state === 'joined' && this.guard.rolls(have))
-      this.#refreshes = this.guard.refresh(offers, room, have, this.#shared)
+    if (this.#state === 'joined' && this.guard.rolls(have, 'last')) this.#refresh(offers, room, have)
     for (;;) {
       const head = this.#above.peek()
       if (head === undefined) return
@@ -297,6 +289,12 @@ export class BookLine implements Line, GuardedLine {
         return
       }
     }
+  }
+
+  #refresh(offers: LineOffer[], room: CallRoom, have: number): void {
+    if (!this.guard.refresh(offers, room, have, this.#shared)) return
+    // What waits came while the book was doubted; behind the snapshot it is no more.
+    for (const offer of this.#pending.list()) offer.quality = this.guard.enteringWord
   }
 
   #takeUnjoined(offers: LineOffer[], room: CallRoom, nowMs: number): void {
@@ -348,7 +346,7 @@ export class BookLine implements Line, GuardedLine {
     if (offer.high > this.#have) this.#have = offer.high
     this.#proven(offer)
     if (offer.kind === 'SNAPSHOT') {
-      if (offer.refresh) this.guard.refreshed()
+      if (offer.refresh) this.guard.refreshed(offer.high)
       else this.guard.joinedBySnapshot(offer.high)
     }
     // A snapshot that waited for its place says nothing of how long events take.
@@ -417,6 +415,10 @@ export class BookLine implements Line, GuardedLine {
       return
     }
     this.#shared.queue.leave(offer)
+    if (offer.refresh) {
+      this.guard.refreshMissed()
+      return
+    }
     if (reason === 'snapshot-too-old') {
       this.guard.want('start', true)
       return

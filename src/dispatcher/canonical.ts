@@ -172,6 +172,7 @@ export function offerOf(event: VenueEvent, data: string, trace: string): LineOff
     order: 0,
     heldSinceMs: 0,
     known: 'new',
+    quality: 'LIVE',
     merged: 0,
   }
 }
@@ -201,6 +202,7 @@ export function giveUpOffer(from: number, to: number, how: string, receivedTimeU
     order: 0,
     heldSinceMs: 0,
     known: 'new',
+    quality: 'LIVE',
     merged: 0,
   }
 }

@@ -156,6 +156,7 @@ export class Dispatcher implements VenueSink {
       want: (key, tooOld) => this.#snapshots.want(key, tooOld),
       ready: (key) => this.#laneOf(key.instrument).markReady(this.#lineOf(key)),
       tell: (incident) => this.#tell(incident),
+      trace: () => this.#trace(),
       log: options.qualities ?? null,
     })
     this.#shared = {

@@ -1,5 +1,5 @@
 import type { Offer } from '../bus/publish.ts'
-import type { GapCause } from '../domain/event.ts'
+import type { GapCause, Quality } from '../domain/event.ts'
 import { mergeOffers } from './merge.ts'
 
 /**
@@ -20,6 +20,8 @@ export interface LineOffer extends Offer {
   heldSinceMs: number
   /** What is known of it: nothing yet, that the answer to it got lost, or that it was in the stream of some Redis. */
   known: 'new' | 'unsure' | 'acknowledged'
+  /** ORDERBOOK: the word for its entry, as the book stood when it came. */
+  quality: Quality
   /** How many others it stands for. */
   readonly merged: number
 }

@@ -35,9 +35,13 @@ export interface CallRoom {
   empty: boolean
 }
 
-/** Puts the offer into the call if there is room; one always fits into an empty call, however big. */
+/**
+ * Puts the offer into the call if there is room; one always fits into an empty call, however big. The offers of a line in one
+ * call share the word for their quality; with another one the next call begins.
+ */
 export function putOffer(offers: LineOffer[], offer: LineOffer, room: CallRoom): boolean {
   const bytes = bytesOf(offer)
+  if (offers[0] !== undefined && offers[0].quality !== offer.quality) return false
   if (!room.empty && (room.events < 1 || room.bytes < bytes)) return false
   room.empty = false
   room.events--

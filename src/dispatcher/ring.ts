@@ -213,6 +213,7 @@ export class LineRing {
       order: 0,
       heldSinceMs: 0,
       known: 'new',
+      quality: 'LIVE',
       merged: 0,
     }
   }

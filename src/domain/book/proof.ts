@@ -291,8 +291,10 @@ export class BookProof {
         bid === this.#bid && bidQuantity === this.#bidQuantity && ask === this.#ask && askQuantity === this.#askQuantity
       const ticker = this.#tickers.governing(updateId)
       if (isSame) this.counts.right++
-      else if (ticker !== null && ticker.updateId >= topFirst) this.counts.wrong++
-      else this.counts.doubtful++
+      else if (ticker !== null && ticker.updateId >= topFirst) {
+        this.counts.wrong++
+        this.#wrongSince = updateId
+      } else this.counts.doubtful++
     }
     this.#pending = []
   }

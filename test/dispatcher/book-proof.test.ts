@@ -1,0 +1,289 @@
+import { expect } from 'chai'
+import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
+import { Book } from '../../src/domain/book/book.ts'
+import type { Level } from '../../src/domain/event.ts'
+import { asInstrument } from '../../src/domain/instrument.ts'
+import { World } from './world.ts'
+
+const BTC = asInstrument('BTC-USDT')
+const limits = defaultDispatcherLimits
+
+/** A market of one instrument whose book, deltas and tickers tell one story, in a proved world. */
+class Story {
+  readonly world: World
+  readonly book = new Book()
+  readonly symbol: string
+  last = 0
+
+  constructor(world: World, symbol = 'BTCUSDT', count = 60) {
+    this.world = world
+    this.symbol = symbol
+    const side = (price: number, step: number): Level[] =>
+      Array.from({ length: count }, (_, at) => [(price + at * step).toFixed(2), '1.000'])
+    this.book.replace(side(100, -0.01), side(100.01, 0.01))
+  }
+
+  ticker(): void {
+    const [bidPrice, bidQuantity] = this.book.bestBid() as Level
+    const [askPrice, askQuantity] = this.book.bestAsk() as Level
+    const quote = this.world.quote(this.last, this.symbol)
+    this.world.dispatcher.event({ ...quote, bidPrice, bidQuantity, askPrice, askQuantity }, 1)
+  }
+
+  /** Changes the true book and tells ticker and delta; `told` is what the delta says instead. */
+  change(bids: Level[], asks: Level[] = [], told: { bids?: Level[]; asks?: Level[] } = {}): void {
+    const first = this.last + 1
+    this.last += 3
+    this.book.apply(bids, asks)
+    this.ticker()
+    this.world.dispatcher.event(
+      { ...this.world.delta(first, this.last, this.symbol), bids: told.bids ?? bids, asks: told.asks ?? asks },
+      1,
+    )
+  }
+
+  snapshot(depth = 1000) {
+    const { world, symbol, last } = this
+    return { ...world.snapshot(last, symbol, this.book.topBids(depth)), asks: this.book.topAsks(depth), depth }
+  }
+
+  answer(snapshot = this.snapshot()): void {
+    this.world.rest.snapshots.at(-1)?.answer(snapshot)
+  }
+
+  /** Joined, proved, with one delta behind the snapshot. */
+  static async begin(options: Partial<ConstructorParameters<typeof World>[0]> = {}, depth = 1000): Promise<Story> {
+    const story = new Story(new World({ books: limits.books, ...options }))
+    story.change([['99.00', '2']])
+    await story.world.settle()
+    story.answer(story.snapshot(depth))
+    await story.world.settle()
+    story.change([['99.99', '3']])
+    await story.world.settle()
+    expect(story.world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    return story
+  }
+}
+
+const entries = (world: World, instrument = 'BTC-USDT') =>
+  world.bus.append.entries(`BINANCE-SPOT:${instrument}:ORDERBOOK`)
+
+describe('a book that is proved', () => {
+  it('stays LIVE while every delta agrees with the ticker', async () => {
+    const story = await Story.begin()
+    for (let round = 1; round < 50; round++) {
+      story.change([['100.00', `${round}.5`]], [['100.02', `${round}`]])
+      await story.world.advance(100)
+    }
+    const { checks, mismatches, resyncs } = story.world.dispatcher.stats().books
+    expect(checks).to.include({ wrong: 0, doubtful: 0 })
+    expect(checks.right).to.be.greaterThan(48)
+    expect([mismatches, resyncs]).to.deep.equal([{}, { start: 1 }])
+    expect(new Set(entries(story.world).map(({ quality }) => quality))).to.deep.equal(new Set(['']))
+    expect(story.world.qualities).to.deep.equal(['BTC-USDT LIVE'])
+  })
+
+  it('is GAPPED within two deltas of a wrong quantity, resynchronised, and LIVE again; nobody else is touched', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    const other = new Story(world, 'ETHUSDT')
+    other.change([['99.00', '2']])
+    await world.settle()
+    other.answer()
+    await world.settle()
+    story.change([['100.00', '2.5']], [], { bids: [['100.00', '25']] })
+    await world.advance(100)
+    expect(world.dispatcher.bookQuality(BTC), 'suspect behind the first').to.equal('GAPPED')
+    story.change([], [['100.01', '7']])
+    await world.advance(100)
+    expect(world.rest.snapshots).to.have.length(3)
+    story.change([['99.98', '8']])
+    other.change([['100.00', '4']])
+    await world.settle()
+    expect(entries(world).at(-1)).to.include({ type: 'ORDERBOOK.DELTA', quality: 'GAPPED' })
+    story.answer()
+    await world.settle()
+    story.change([['99.97', '8']])
+    await world.settle()
+    const told = entries(world).map(({ type, venueSeq, quality }) => `${type.slice(10)} ${venueSeq} ${quality}`.trim())
+    expect(told.slice(2)).to.deep.equal(['DELTA 9', 'DELTA 12 GAPPED', 'DELTA 15 GAPPED', 'SNAPSHOT 15', 'DELTA 18'])
+    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.dispatcher.stats().books.resyncs).to.deep.equal({ start: 2, ticker: 1 })
+    expect(world.incidents.map(({ kind }) => kind)).to.deep.equal(['book-suspect', 'book-mismatch', 'book-resync'])
+    expect(new Set(entries(world, 'ETH-USDT').map(({ quality }) => quality))).to.deep.equal(new Set(['']))
+    expect(readers(world)).to.deep.equal(story.book.topBids(20))
+  })
+
+  it('is suspect only until the next delta where that tells the level anew', async () => {
+    const story = await Story.begin()
+    story.change([['100.00', '2.5']], [], { bids: [['100.00', '25']] })
+    await story.world.advance(100)
+    expect(story.world.dispatcher.bookQuality(BTC)).to.equal('GAPPED')
+    story.change([['100.00', '3']])
+    await story.world.advance(100)
+    expect(story.world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(story.world.rest.snapshots).to.have.length(1)
+    expect(story.world.incidents.map(({ kind }) => kind)).to.deep.equal(['book-suspect'])
+  })
+
+  it('is CROSSED at once, and takes no answer that may hold what is wrong', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    const old = story.snapshot()
+    story.change([['99.50', '1']], [], { bids: [['100.50', '1']] })
+    await world.settle()
+    expect(world.dispatcher.bookQuality(BTC)).to.equal('CROSSED')
+    story.answer(old)
+    await world.advance(200)
+    expect(world.rest.snapshots).to.have.length(3)
+    story.answer()
+    await world.settle()
+    expect(entries(world).at(-1)).to.include({ type: 'ORDERBOOK.SNAPSHOT', quality: '', venueSeq: `${story.last}` })
+    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(readers(world)).to.deep.equal(story.book.topBids(20))
+  })
+
+  it('is left alone after five mismatches, with an alarm, and tried again when that is over', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    for (let failure = 1; failure <= 5; failure++) {
+      story.change([['99.50', `${failure}`]], [], { bids: [['100.50', '1']] })
+      await world.advance(100)
+      if (failure < 5) story.answer()
+      await world.settle()
+    }
+    expect(world.dispatcher.bookQuality(BTC)).to.equal('QUARANTINED')
+    expect(world.dispatcher.stats().books).to.include({ quarantines: 1 })
+    expect(world.incidents.at(-1)?.kind).to.equal('book-quarantined')
+    const asked = world.rest.snapshots.length
+    story.change([['99.40', '1']])
+    await world.advance(200_000)
+    expect(world.rest.snapshots).to.have.length(asked)
+    expect(entries(world).at(-1)).to.include({ quality: 'QUARANTINED' })
+    await world.advance(101_000)
+    expect(world.rest.snapshots).to.have.length(asked + 1)
+    story.answer()
+    await world.settle()
+    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.incidents.some(({ kind }) => kind === 'book-released')).to.equal(true)
+  })
+
+  it('gets a snapshot every three minutes, rolled forward to the delta it stands behind', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    await world.advance(181_000)
+    expect(world.rest.snapshots).to.have.length(2)
+    story.change([['100.00', '4']])
+    const snapshot = story.snapshot()
+    for (const quantity of ['5', '6', '0']) story.change([['99.99', quantity]], [['100.01', `${quantity}.5`]])
+    await world.settle()
+    story.answer(snapshot)
+    await world.settle()
+    const newest = entries(world).at(-1)
+    expect(newest).to.include({ type: 'ORDERBOOK.SNAPSHOT', venueSeq: `${story.last}`, quality: '' })
+    const { bids, asks } = JSON.parse(newest?.data ?? '{}')
+    expect([bids, asks]).to.deep.equal([story.book.topBids(1000), story.book.topAsks(1000)])
+    expect(world.dispatcher.stats().books.mismatches).to.deep.equal({})
+    expect(world.dispatcher.stats().snapshotRequests).to.equal(2)
+  })
+
+  it('waits with the snapshot until the stream is where it stands', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    await world.advance(181_000)
+    // Inside the delta that is still to come.
+    story.answer({ ...story.snapshot(), last: story.last + 2 })
+    await world.settle()
+    expect(entries(world).filter(({ type }) => type === 'ORDERBOOK.SNAPSHOT')).to.have.length(1)
+    story.change([['100.00', '4']])
+    await world.settle()
+    expect(entries(world).at(-1)).to.include({ type: 'ORDERBOOK.SNAPSHOT', venueSeq: `${story.last}` })
+  })
+
+  it('that differs from the venue deep down is wrong, and put right by that very snapshot', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    story.change([['99.70', '6']], [], { bids: [['99.70', '60']] })
+    await world.advance(181_000)
+    expect(world.dispatcher.stats().books.mismatches).to.deep.equal({})
+    story.answer()
+    await world.settle()
+    expect(world.dispatcher.stats().books.mismatches).to.deep.equal({ audit: 1 })
+    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(readers(world)).to.deep.equal(story.book.topBids(20))
+  })
+
+  it('tells a hole that nothing else showed when the venue is ahead and its deltas do not come', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    await world.advance(181_000)
+    const from = story.last + 1
+    story.last += 10
+    story.answer()
+    await world.advance(6_500)
+    await world.advance(1_000)
+    await world.settle()
+    const told = world.bus.ids('BTC-USDT', 'ORDERBOOK').slice(-2)
+    expect(told).to.deep.equal([`GAP ${from}-${story.last} lost`, `SNAPSHOT ${story.last}`])
+    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+  })
+
+  it('is STALE when no delta comes for five minutes although the ticker moves', async () => {
+    const story = await Story.begin({ books: { ...limits.books, refreshMs: 3_600_000 } })
+    const { world } = story
+    for (let minute = 1; minute <= 5; minute++) {
+      await world.advance(61_000)
+      story.last++
+      story.ticker()
+    }
+    await world.advance(2_000)
+    expect(world.dispatcher.bookQuality(BTC)).to.equal('STALE')
+    expect(world.dispatcher.stats().books.resyncs).to.include({ silent: 1 })
+    story.answer()
+    await world.advance(7_000)
+    await world.advance(1_000)
+    story.change([['100.00', '9']])
+    await world.advance(1_000)
+    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.bus.ids('BTC-USDT', 'ORDERBOOK').at(-3)).to.match(/^GAP/)
+    expect(readers(world)).to.deep.equal(story.book.topBids(20))
+  })
+
+  it('is not STALE because its market is quiet', async () => {
+    const story = await Story.begin({ books: { ...limits.books, refreshMs: 3_600_000 } })
+    await story.world.advance(400_000)
+    expect(story.world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+  })
+
+  it('is asked for again when its top nears the end of what is known', async () => {
+    const story = await Story.begin({}, 55)
+    const { world } = story
+    const gone = story.book.topBids(8).map(([price]): Level => [price, '0'])
+    story.change(gone)
+    await world.advance(1_100)
+    expect(world.dispatcher.stats().books.resyncs).to.deep.equal({ start: 1, edge: 1 })
+    expect(world.incidents).to.deep.equal([])
+  })
+
+  it('asks no more often for what can wait than its share allows', async () => {
+    const story = await Story.begin({ books: { ...limits.books, refreshMs: 1_000, refreshesPerMinuteMax: 2 } })
+    const { world } = story
+    for (let second = 0; second < 60; second++) {
+      story.change([['99.99', `${second + 1}`]])
+      story.answer()
+      await world.advance(1_000)
+    }
+    expect(world.dispatcher.stats().books.resyncs.refresh).to.be.within(2, 4)
+  })
+})
+
+/** The best bids as a reader of the stream has them, who takes every entry as the contract says. */
+function readers(world: World): Level[] {
+  const book = new Book()
+  for (const { type, data } of entries(world)) {
+    const { bids, asks } = JSON.parse(data)
+    if (type === 'ORDERBOOK.SNAPSHOT') book.replace(bids, asks)
+    else if (type === 'ORDERBOOK.DELTA') book.apply(bids, asks)
+  }
+  return book.topBids(20)
+}
