@@ -44,12 +44,19 @@ export function newFreshness(): Freshness {
   return { seenMs: 0, usualMs: 0, samples: 0, evidenceSinceMs: 0, siblingSamples: 0, siblingSinceMs: 0 }
 }
 
-/** Weight of one new interval; about the last 16 count. */
+/** Weight of one new interval: about the last 16 count, and the first ones alike. */
 const LEARNING_WEIGHT = 1 / 16
+/** Fewer intervals tell no rate at all. */
+const SAMPLES_MIN = 2
 
 /** Silence beyond which a topic is stale by its own rate. */
 export function staleAfterMs(freshness: Freshness, options: ConnectionsOptions): number {
   return Math.max(options.staleFloorMs, options.staleFactor * freshness.usualMs)
+}
+
+/** As long as few intervals were seen they say little: the silence that is odd is the longer the fewer there were. */
+function oddAfterMs(freshness: Freshness, options: ConnectionsOptions): number {
+  return staleAfterMs(freshness, options) * Math.max(1, options.staleSamplesMin / freshness.samples)
 }
 
 /** Takes note of the latest data. An interval longer than the limit was a fault or a halt, and teaches only the limit. */
@@ -60,7 +67,7 @@ export function observe(freshness: Freshness, lastSeenMs: number, options: Conne
     if (freshness.samples === 0) freshness.usualMs = intervalMs
     else {
       const learntMs = Math.min(intervalMs, staleAfterMs(freshness, options))
-      freshness.usualMs += (learntMs - freshness.usualMs) * LEARNING_WEIGHT
+      freshness.usualMs += (learntMs - freshness.usualMs) * Math.max(LEARNING_WEIGHT, 1 / (freshness.samples + 1))
     }
     freshness.samples += 1
   }
@@ -87,8 +94,8 @@ export function judge(
   if (silentMs < options.staleFloorMs) return null
   if (freshness.evidenceSinceMs > 0 && nowMs - freshness.evidenceSinceMs >= options.staleGraceMs) return 'sibling'
   if (
-    freshness.samples >= options.staleSamplesMin &&
-    silentMs >= staleAfterMs(freshness, options) &&
+    freshness.samples >= SAMPLES_MIN &&
+    silentMs >= oddAfterMs(freshness, options) &&
     nowMs - around.neighbourSeenMs <= options.neighbourMs
   )
     return 'rate'

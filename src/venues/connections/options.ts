@@ -34,7 +34,7 @@ export interface ConnectionsOptions {
   readonly staleFloorMs: number
   /** Silent for this many usual intervals: stale by rate. */
   readonly staleFactor: number
-  /** Intervals seen before the rate counts as learnt. */
+  /** Intervals seen before the rate counts as learnt; with fewer, the silence that is odd is so much longer. */
   readonly staleSamplesMin: number
   /** A topic without any data is suspect once a sibling has had this many intervals with data. */
   readonly neverFlowedSiblingSamplesMin: number

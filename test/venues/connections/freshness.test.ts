@@ -52,6 +52,19 @@ describe('freshness', () => {
     })
   }
 
+  it('finds a topic that has shown little, after a longer silence', () => {
+    for (const { count, foundMs } of [
+      { count: 3, foundMs: 20_000 },
+      { count: 5, foundMs: 10_000 },
+      { count: 9, foundMs: 5_000 },
+    ]) {
+      const freshness = newFreshness()
+      for (let nth = 0; nth < count; nth++) observe(freshness, START_MS + nth * 250, options)
+      const lastMs = START_MS + (count - 1) * 250
+      expect(staleAfter(freshness, lastMs, (nowMs) => ({ neighbourSeenMs: nowMs }))?.silentMs).to.equal(foundMs)
+    }
+  })
+
   it('calls nothing stale while nothing moves', () => {
     const { freshness, lastMs } = learnt(250)
     expect(staleAfter(freshness, lastMs, () => ({ neighbourSeenMs: lastMs }))).to.equal(null)
