@@ -18,6 +18,8 @@ export class NewestCheck {
   #first = 0
   /** Index ranges of the ledger that are told or merged, rising. */
   readonly #excused: { from: number; to: number }[] = []
+  /** The same for what an answer of REST may have overtaken. */
+  readonly #overtaken: { from: number; to: number }[] = []
   /** The GAP that waits for the event behind it; its `to` in us, null when it has no range. */
   #pending: { to: number | null; entryId: string } | null = null
   #newestReceived = 0
@@ -65,9 +67,20 @@ export class NewestCheck {
       const late = entry.type === 'KLINE.SUMMARY' && entry.data.closed
       if (known && !late) this.#wrong(Wrong.OutOfOrder, entryId, `${entry.key} is not newer than the one before`)
       return
-    } else this.#between(this.#behind, at, pending !== null, 'merged' in entry.data ? (entry.data.merged ?? 0) : 0)
+    } else {
+      this.#between(this.#behind, at, pending !== null, 'merged' in entry.data ? (entry.data.merged ?? 0) : 0)
+      if (entry.type === 'TICKER' && entry.source.includes('.rest.')) this.#overtakes(this.#behind, at, place.major)
+    }
     this.#behind = known ? this.#table.behind(at) : at
     this.#newestReceived = received
+  }
+
+  #overtakes(from: number, to: number, closeTime: number): void {
+    for (let at = from; at < to; at = this.#table.behind(at)) {
+      if (closeTime - this.#table.major(at) > OVERTAKEN_US_MAX) continue
+      this.#overtaken.push({ from: at, to })
+      return
+    }
   }
 
   #between(from: number, to: number, gap: boolean, merged: number): void {
@@ -84,12 +97,16 @@ export class NewestCheck {
     if (this.#pending && this.#behind !== null) this.#excused.push({ from: this.#behind, to: this.#table.length })
     this.#report.note(Note.OutsideWindow, this.#table.length - Math.max(0, end - from))
     let range = 0
+    let late = 0
     for (let at = from; at < end; at = this.#table.behind(at)) {
       if (this.#table.seen(at)) continue
       while ((this.#excused[range]?.to ?? Infinity) <= at) range += 1
+      while ((this.#overtaken[late]?.to ?? Infinity) <= at) late += 1
       const excuse = this.#excused[range]
+      const faster = this.#overtaken[late]
       if (excuse && excuse.from <= at) this.#report.note(Note.Told)
       else if (this.#table.struck(at)) this.#report.note(Note.Struck)
+      else if (faster && faster.from <= at) this.#report.note(Note.Overtaken)
       else this.#wrong(Wrong.Lost, '', `${this.#table.major(at)} is missing and no gap tells it`)
     }
   }
@@ -98,6 +115,9 @@ export class NewestCheck {
     this.#report.wrong(kind, this.#channel, entryId, what)
   }
 }
+
+/** Longest way of an event that a newer answer of REST overtakes, us: Redis may stand still for so long meanwhile. */
+const OVERTAKEN_US_MAX = 5_000_000
 
 interface Place {
   readonly major: number

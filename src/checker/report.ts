@@ -59,6 +59,8 @@ export const Note = {
   Absent: 'absent',
   /** Bars from REST that the ledger never showed as an event. */
   Unverified: 'unverified',
+  /** Statistics on their way that newer ones from REST overtook: only the newest count. */
+  Overtaken: 'overtaken',
   /** Points at which both books were compared. */
   BooksCompared: 'booksCompared',
   /** Lines of the ledger that say a fault was made. */
