@@ -4,6 +4,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { UnavailableError, UsageError } from '../errors.ts'
 import { BusError, describe, toBusError } from './errors.ts'
 import { EncodedCommand, PackedCommand } from './packed-command.ts'
+import { SentinelWatch } from './sentinel-watch.ts'
 
 /** How to reach Redis; the shape of `redis` in the configuration. */
 export interface RedisConnectionOptions {
@@ -68,6 +69,9 @@ export class RedisConnection {
   readonly #options: RedisConnectionOptions
   readonly #observer: ConnectionObserver | null
   readonly #nodes = new Set<RedisConnection>()
+  readonly #sentinels: SentinelWatch | null
+  /** The master that the sentinels named last. */
+  #switchedTo = ''
   #lastFailure = ''
   #wasReady = false
   #closed = false
@@ -79,6 +83,7 @@ export class RedisConnection {
     this.#observer = observer
     this.#options = options
     this.#client = createClient(options, kind)
+    this.#sentinels = this.#client instanceof Redis ? this.#watchSentinels(this.#client) : null
     this.#client.on('error', (error: unknown) => this.#failed(error))
     this.#client.on('node error', (error: unknown) => this.#failed(error))
     this.#client.on('ready', () => {
@@ -188,6 +193,7 @@ export class RedisConnection {
     if (this.#closed) return
     this.#closed = true
     for (const node of this.#nodes) node.close()
+    this.#sentinels?.close()
     this.#client.disconnect()
   }
 
@@ -204,6 +210,24 @@ export class RedisConnection {
         if (this.#client instanceof Redis && !this.#closed) this.#client.disconnect(true)
       }, timeoutMs)
       answer.finally(() => clearTimeout(timer)).then(resolve, reject)
+    })
+  }
+
+  #watchSentinels(client: Redis): SentinelWatch | null {
+    const { mode, nodes, sentinelName, connectTimeoutMs, tls } = this.#options
+    if (mode !== 'sentinel' || sentinelName === null) return null
+    return new SentinelWatch({
+      sentinels: nodes.map(parseNode),
+      name: sentinelName,
+      redisOptions: { connectTimeout: connectTimeoutMs, ...(tls.enabled ? { tls: tlsOptions(this.#options) } : {}) },
+      switched: (address) => {
+        if (address === this.#switchedTo || this.#closed) return
+        this.#switchedTo = address
+        client.disconnect(true)
+      },
+      failed: (error) => {
+        if (!this.#closed) this.#observer?.failed(this.kind, `a sentinel: ${this.#textOf(error)}`)
+      },
     })
   }
 
@@ -260,8 +284,6 @@ function createClient(options: RedisConnectionOptions, kind: ConnectionKind): Re
     name: options.sentinelName,
     sentinelRetryStrategy: retryDelayMs,
     sentinelCommandTimeout: Math.min(SENTINEL_ANSWER_MS_MAX, options.connectTimeoutMs),
-    // Told by the sentinels, because a master that stands still tells nothing.
-    failoverDetector: true,
   })
 }
 

@@ -260,7 +260,7 @@ async function startSentinelProcess(
   const lines = [
     ...[`port ${port}`, 'bind 127.0.0.1', `dir ${directory}`, 'daemonize no', `sentinel myid ${idOf(index)}`],
     `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${master?.port} 2`,
-    `sentinel down-after-milliseconds ${MASTER_NAME} 500`,
+    `sentinel down-after-milliseconds ${MASTER_NAME} 800`,
     `sentinel failover-timeout ${MASTER_NAME} 3000`,
     `sentinel parallel-syncs ${MASTER_NAME} 2`,
     ...replicas.map((replica) => `sentinel known-replica ${MASTER_NAME} 127.0.0.1 ${replica.port}`),

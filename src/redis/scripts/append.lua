@@ -210,7 +210,10 @@ end
 
 reply[1] = format('%.0f', greatestMs) .. ' ' .. run
 for bell, ring in pairs(rings) do
-  local rung = command('XADD', KEYS[groups * 3 + bell + 1], 'MAXLEN', '~', BELL_LENGTH, '*', 'streams', table.concat(ring, ' '))
+  local key, names = KEYS[groups * 3 + bell + 1], table.concat(ring, ' ')
+  -- Nobody who heard the bell of another Redis process shall wait behind it.
+  local rung = floorMs and command('XADD', key, 'MAXLEN', '~', BELL_LENGTH, floorMs .. '-*', 'streams', names)
+  if type(rung) ~= 'string' then rung = command('XADD', key, 'MAXLEN', '~', BELL_LENGTH, '*', 'streams', names) end
   if type(rung) ~= 'string' then reply[1] = reply[1] .. '!' .. rung.err end
 end
 return reply
