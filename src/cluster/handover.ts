@@ -22,6 +22,8 @@ export interface HandoverPlan {
   readonly covered: ReadonlySet<number>
   /** Partitions that another live member may be writing to, whether it flows already or not. */
   readonly shared: ReadonlySet<number>
+  /** Assigned to this process, and not let go yet by a member that they are not assigned to any more. */
+  readonly awaited: ReadonlySet<number>
 }
 
 /**
@@ -50,14 +52,18 @@ export function planHandover({ view, self, held, partitions, redundancy }: Hando
   }
   const covered = new Set<number>()
   const shared = new Set<number>()
-  for (const { facts, state } of others) {
+  const awaited = new Set<number>()
+  for (const { id, facts, state } of others) {
     for (const partition of facts.flows) covered.add(partition)
-    for (const partition of facts.owns) shared.add(partition)
+    for (const partition of facts.owns) {
+      shared.add(partition)
+      if (owned.has(partition) && owners[partition]?.includes(id) === false) awaited.add(partition)
+    }
     // It is about to take its share, and saw perhaps other members than we do.
     if (state === 'active' && facts.owns.size === 0) for (const partition of owners.keys()) shared.add(partition)
   }
   for (const [partition, ids] of owners.entries()) if (ids.some((id) => id !== self.id)) shared.add(partition)
-  return { owned, lent, wanted: new Set([...owned, ...lent]), covered, shared }
+  return { owned, lent, wanted: new Set([...owned, ...lent]), covered, shared, awaited }
 }
 
 function flowsAtAll(partition: number, ids: readonly string[], byId: ReadonlyMap<string, Member>): boolean {

@@ -10,6 +10,8 @@ export interface MemberView {
   readonly members: readonly Member[]
   /** Who was alive at the view before and is not any more, without having left. */
   readonly vanished: readonly Member[]
+  /** Who was alive at the view before and has taken itself off the list since. */
+  readonly left: readonly Member[]
   /** When the list was asked for, this process's monotonic clock: ages are counted from no earlier than this. */
   readonly askedMs: number
 }
@@ -116,6 +118,12 @@ export class Membership {
     }
   }
 
+  /** Beats no more and stays on the list until that is noticed; later calls do nothing. */
+  fallSilent(): void {
+    this.#closed = true
+    this.#cancelNext()
+  }
+
   #next(): Beat {
     const { id, incarnation, expiryMs, clock } = this.#options
     const facts = this.#options.facts(Math.max(0, clock.monotonicMs() - this.#dueMs))
@@ -167,10 +175,11 @@ export class Membership {
     const listed = new Set(answer.members.map((member) => member.id))
     const missing = missingFrom(alive, others)
     const vanished = missing.filter((member) => listed.has(member.id))
+    const left = missing.filter((member) => !listed.has(member.id))
     this.#members = alive
     this.#tellStanding(answer.standing)
     this.#tellChanges(alive, others, missing, listed)
-    seen({ standing: answer.standing, members: alive, vanished, askedMs })
+    seen({ standing: answer.standing, members: alive, vanished, left, askedMs })
   }
 
   #failed(error: unknown): void {

@@ -77,6 +77,11 @@ export class ChannelLine implements Line {
     this.#resumeParts.clear()
   }
 
+  /** Nothing waits, is held or under way. */
+  get idle(): boolean {
+    return this.#pending.length === 0 && this.#held.length === 0 && this.#flying.length === 0
+  }
+
   push(offer: LineOffer): void {
     if (this.#stopped) return
     offer.order = ++this.#order
@@ -107,7 +112,12 @@ export class ChannelLine implements Line {
 
   overlapped(part: string): void {
     // A hole in a contiguous numbering shows by itself.
-    if (!this.#contiguous) this.#resumeParts.set(part, '')
+    if (this.#contiguous) return
+    this.#resumeParts.set(part, '')
+    // The first event may wait for just this.
+    for (const offer of this.#pending.list()) {
+      if (offer.part === part && offer.known === 'new' && offer.declare !== GapCause.SinkDown) offer.declare = ''
+    }
   }
 
   get mergeable(): number {

@@ -260,6 +260,11 @@ export class Dispatcher implements VenueSink {
     for (const lane of this.#lanes) lane.probe()
   }
 
+  /** Whether nothing that came by this topic waits for the bus. */
+  settled(topic: string): boolean {
+    return this.#bindings.get(topic)?.line.idle ?? true
+  }
+
   /** Another process's lines flowed for a while after the venue acknowledged these: what came in between is in the stream. */
   overlapped(topics: readonly string[]): void {
     for (const topic of topics) {
@@ -297,11 +302,9 @@ export class Dispatcher implements VenueSink {
     }
   }
 
-  /** Fetches a new snapshot of an instrument's book; false where none flows here. */
-  resync(instrument: Instrument): boolean {
-    const book = this.#bookOf(instrument)
-    book?.guard.want('asked')
-    return book !== null
+  /** Fetches a new snapshot of an instrument's book; `done` when it stands in the stream. */
+  resync(instrument: Instrument, done: () => void): void {
+    this.#bookOf(instrument)?.guard.ask(done)
   }
 
   /** State of an instrument's book, null where none is routed. */

@@ -1,3 +1,4 @@
+import { OverlapEvidence } from '../cluster/evidence.ts'
 import { FlowWatch, type TopicFlow } from '../cluster/flow.ts'
 import { planHandover } from '../cluster/handover.ts'
 import type { MemberFacts, MemberStore } from '../cluster/member-store.ts'
@@ -10,15 +11,11 @@ const ROLE = 'ingest'
 /** Of the time a process has to leave, the part after which a stream without data counts as quiet at its successor. */
 const LEAVING_QUIET_SHARE = 1 / 3
 const LOOK_MS = 20
-/** By then what reached a process is appended, ms; how far it says to be behind comes on top. */
-const OVERLAP_MS = 500
 /**
  * Shorter delays of a beat are the machine's ordinary unrest. A process that was held up for longer may have frames in its
  * sockets that nobody has read.
  */
 const LATE_MS_MIN = 20
-/** What was given is let go this long after: frames from before the new owner's subscription may be in the sockets yet. */
-const LINGER_MS = 100
 
 export interface ShareIncident extends Omit<MembershipIncident, 'kind' | 'member'> {
   readonly kind: MembershipIncident['kind'] | 'handover-slow' | 'drain-unfinished' | 'stood-still'
@@ -39,6 +36,8 @@ export interface IngestShareParts {
   status(): Iterable<TopicFlow>
   /** Makes these the topics that flow here. `fresh` are those that did not before. */
   subscribe(topics: ReadonlySet<string>, fresh: readonly string[]): void
+  /** Whether all that the venue sent by these topics, which flow here no more, was read and is in the streams. */
+  released(topics: readonly string[]): boolean
   /** Another process's lines flowed for a while after the venue acknowledged these. */
   overlapped(topics: readonly string[]): void
   /** The venue acknowledged these a while ago, and the process that covered them is gone. */
@@ -63,8 +62,10 @@ export class IngestShare {
   #takenMs = 0
   #covered: ReadonlySet<number> = new Set()
   #shared: ReadonlySet<number> = new Set()
-  /** What flows at its new owner, since when that is known, monotonic. */
-  readonly #givenSinceMs = new Map<number, number>()
+  #awaitsOthers = false
+  /** Let go, and not all of it read and appended yet: owned for all that others can tell. */
+  readonly #releasing = new Set<number>()
+  readonly #evidence = new OverlapEvidence()
   /** When the venue acknowledged the topics that are known to overlap with another process's, us. */
   readonly #overlapsSinceUs = new Map<string, number>()
   #view: MemberView | null = null
@@ -131,7 +132,7 @@ export class IngestShare {
     const endMs = clock.monotonicMs() + cluster.drainMs
     if (!this.#open) return
     await this.#membership.become('leaving')
-    while (this.#held.size > 0 && this.#hasSuccessors() && clock.monotonicMs() < endMs) {
+    while (this.#isLeavingSomething() && clock.monotonicMs() < endMs) {
       await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))
     }
     if (this.#held.size > 0 && this.#hasSuccessors()) {
@@ -140,10 +141,19 @@ export class IngestShare {
     }
   }
 
-  /** Takes this process off the list. */
+  /**
+   * Takes this process off the list. To others that says that whatever flowed here is in the streams up to what flows
+   * there; where that is not so it only falls silent, as if it were killed.
+   */
   async leave(): Promise<void> {
     this.#open = false
-    await this.#membership.leave()
+    const isClean = this.#held.size === 0 && this.#releasing.size === 0
+    if (isClean || (this.#view?.members.length ?? 0) <= 1) await this.#membership.leave()
+    else this.#membership.fallSilent()
+  }
+
+  #isLeavingSomething(): boolean {
+    return this.#releasing.size > 0 || (this.#held.size > 0 && this.#hasSuccessors())
   }
 
   /** Why this process does not do its part now; empty when it does. */
@@ -178,21 +188,31 @@ export class IngestShare {
       const moment = { nowUs: clock.nowUs(), nowMs, quietMs }
       this.#flow.look(this.#parts.status(), (topic) => topics.get(topic), moment)
     }
+    this.#findReleased()
     const lagMs = this.#parts.lagMs()
     return {
       version: this.#parts.version,
-      owns: this.#held,
+      owns: this.#releasing.size === 0 ? this.#held : new Set([...this.#held, ...this.#releasing]),
       flows: this.#flow.flows,
       flowsSinceUs: this.#flow.allSinceUs,
       lagMs: lateMs < LATE_MS_MIN ? lagMs : Math.round(Math.max(lateMs, lagMs ?? 0)),
     }
   }
 
+  #findReleased(): void {
+    if (this.#releasing.size === 0) return
+    const byPartition = new Map<number, string[]>([...this.#releasing].map((partition) => [partition, []]))
+    for (const [topic, partition] of this.#parts.topics()) byPartition.get(partition)?.push(topic)
+    for (const [partition, topics] of byPartition) {
+      if (this.#parts.released(topics)) this.#releasing.delete(partition)
+    }
+  }
+
   #hurries(): boolean {
     const { clock, cluster } = this.#parts
-    if (this.#lent.size > 0 || this.#givenSinceMs.size > 0 || this.#hasLeaving()) return true
+    if (this.#lent.size > 0 || this.#releasing.size > 0 || this.#hasLeaving()) return true
     const isTaking = clock.monotonicMs() - this.#takenMs <= cluster.handoverMs
-    return isTaking && this.#flow.flows.size < this.#held.size
+    return isTaking && (this.#flow.flows.size < this.#held.size || this.#awaitsOthers)
   }
 
   #hasLeaving(): boolean {
@@ -211,9 +231,9 @@ export class IngestShare {
     const plan = planHandover({ view, self, held: this.#held, partitions, redundancy })
     this.#covered = plan.covered
     this.#shared = plan.shared
+    this.#awaitsOthers = plan.awaited.size > 0
     this.#watchLent(plan.lent, clock.monotonicMs())
-    const wanted = this.#withLingering(plan.wanted)
-    if (!isSame(wanted, this.#held)) this.#take(wanted)
+    if (!isSame(plan.wanted, this.#held)) this.#take(plan.wanted)
     this.#findOverlaps(view)
     this.#findUncovered(view)
     metrics.clusterMembers.set({ role: ROLE }, view.members.length)
@@ -221,28 +241,17 @@ export class IngestShare {
     metrics.partitionsFlowing.set({ role: ROLE }, this.#flow.flows.size)
   }
 
-  /** Adds what has been given and is not to be let go yet. */
-  #withLingering(wanted: ReadonlySet<number>): ReadonlySet<number> {
-    const nowMs = this.#parts.clock.monotonicMs()
-    for (const partition of this.#givenSinceMs.keys()) {
-      if (wanted.has(partition) || !this.#held.has(partition)) this.#givenSinceMs.delete(partition)
-    }
-    const lingering: number[] = []
-    for (const partition of this.#held) {
-      if (wanted.has(partition)) continue
-      const sinceMs = this.#givenSinceMs.get(partition)
-      if (sinceMs === undefined) this.#givenSinceMs.set(partition, nowMs)
-      if (sinceMs === undefined || nowMs - sinceMs < LINGER_MS) lingering.push(partition)
-    }
-    return lingering.length === 0 ? wanted : new Set([...wanted, ...lingering])
-  }
-
   #take(wanted: ReadonlySet<number>): void {
     const before = this.#held
-    for (const partition of wanted)
+    for (const partition of wanted) {
+      this.#releasing.delete(partition)
       if (!before.has(partition)) metrics.handovers.inc({ role: ROLE, direction: 'taken' })
-    for (const partition of before)
-      if (!wanted.has(partition)) metrics.handovers.inc({ role: ROLE, direction: 'given' })
+    }
+    for (const partition of before) {
+      if (wanted.has(partition)) continue
+      this.#releasing.add(partition)
+      metrics.handovers.inc({ role: ROLE, direction: 'given' })
+    }
     this.#held = wanted
     this.#takenMs = this.#parts.clock.monotonicMs()
     this.#flow.hold(wanted, this.#takenMs)
@@ -279,29 +288,18 @@ export class IngestShare {
     tell({ kind: 'handover-slow', severity: 'warning', message })
   }
 
-  /**
-   * Two lines overlap for certain when the other one told, a while after ours was acknowledged, that it flows: what came
-   * before is in the stream by then, and what came after we have too. How far the other one is behind, and how long the
-   * answer took to reach us, is reckoned in.
-   */
+  /** Our lines that overlap with another member's for certain need not tell that they began. */
   #findOverlaps(view: MemberView): void {
     const { clock, incarnation } = this.#parts
     const askedUs = clock.nowUs() - (clock.monotonicMs() - view.askedMs) * 1_000
-    const toldUs = new Map<number, number>()
-    for (const { incarnation: other, facts, ageMs } of view.members) {
-      if (other === incarnation) continue
-      const reachedUs = askedUs - (ageMs + (facts.lagMs ?? 0)) * 1_000
-      for (const partition of facts.flows) {
-        if (this.#held.has(partition)) toldUs.set(partition, Math.max(toldUs.get(partition) ?? 0, reachedUs))
-      }
-    }
+    const toldUs = this.#evidence.look(view, { incarnation, held: this.#held, askedUs })
     if (toldUs.size === 0) return
     const topics = this.#parts.topics()
     const overlapped: string[] = []
     for (const { topic, ackedAtUs } of this.#parts.status()) {
       const partition = topics.get(topic) ?? -1
       if (ackedAtUs === null || this.#overlapsSinceUs.get(topic) === ackedAtUs) continue
-      if ((toldUs.get(partition) ?? 0) < ackedAtUs + OVERLAP_MS * 1_000) continue
+      if ((toldUs.get(partition) ?? 0) < ackedAtUs) continue
       this.#overlapsSinceUs.set(topic, ackedAtUs)
       overlapped.push(topic)
     }

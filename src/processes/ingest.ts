@@ -82,6 +82,8 @@ export class Ingest {
   #topics: ReadonlyMap<string, number> = new Map()
   #routes: DispatchTable['routes'] = new Map()
   #carried: ReadonlySet<string> = new Set()
+  /** Those that are to flow no more, until the venue has said so. */
+  readonly #stopping = new Set<string>()
   /** Partitions held when the topics were told last. */
   #followedHere: ReadonlySet<number> = new Set()
   #adoption: Adoption | null = null
@@ -123,6 +125,8 @@ export class Ingest {
       topics: () => this.#topics,
       status: () => this.#connections?.status().topics ?? [],
       subscribe: (topics, fresh) => this.#subscribe(topics, fresh),
+      released: (topics) =>
+        topics.every((topic) => !this.#stopping.has(topic) && this.#dispatcher?.settled(topic) !== false),
       overlapped: (topics) => this.#dispatcher?.overlapped(topics),
       uncovered: (topics) => {
         for (const topic of topics) this.#dispatcher?.topicAcked(topic)
@@ -175,7 +179,10 @@ export class Ingest {
           if (!this.#share.covers(this.#topics.get(topic) ?? -1)) dispatcher.topicAcked(topic)
         },
         onTopicFlowing: (topic) => this.#reporter.flowing(topic),
-        onTopicStopped: (topic) => this.#reporter.stopped(topic),
+        onTopicStopped: (topic) => {
+          this.#stopping.delete(topic)
+          this.#reporter.stopped(topic)
+        },
       },
     })
     if (table.topics.length === 0) {
@@ -308,6 +315,8 @@ export class Ingest {
     // What flows here for the second time was interrupted in between.
     if (fresh.length > 0) this.#dispatcher?.interrupted(fresh, GapCause.Disconnect)
     for (const topic of topics) if (!this.#carried.has(topic)) this.#reporter.requested(topic)
+    for (const topic of this.#carried) if (!topics.has(topic)) this.#stopping.add(topic)
+    for (const topic of topics) this.#stopping.delete(topic)
     this.#connections?.setTopics(topics)
     this.#carried = topics
     const { held } = this.#share
@@ -317,7 +326,9 @@ export class Ingest {
   }
 
   #resync(instrument: Instrument): void {
-    this.#dispatcher?.resync(instrument)
+    const topic = { topic: `rest:depth:${instrument}`, instrument, type: Channel.OrderBook, interval: '' }
+    this.#reporter.fetched(topic, 'requested')
+    this.#dispatcher?.resync(instrument, () => this.#reporter.fetched(topic, 'flowing'))
   }
 
   /** Instruments whose trades this process takes now. */

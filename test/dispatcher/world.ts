@@ -105,6 +105,7 @@ export class World {
       books?: DispatcherLimits['books']
       bus?: NaiveBus
       table?: ReturnType<typeof tableOf>
+      covered?: boolean
     } = {},
   ) {
     this.bus = options.bus ?? new NaiveBus()
@@ -120,6 +121,7 @@ export class World {
       latency: { record: (us) => this.latencies.push(us) },
       incident: (incident) => this.incidents.push(incident),
       random: () => 0.5,
+      covered: () => options.covered ?? false,
       qualities: {
         write: async (told) => {
           for (const { instrument, shown } of told) {

@@ -1,0 +1,65 @@
+import { expect } from 'chai'
+import { OverlapEvidence, READ_BY_MS } from '../../src/cluster/evidence.ts'
+import type { Member } from '../../src/cluster/member-store.ts'
+import type { MemberView } from '../../src/cluster/membership.ts'
+
+interface Said {
+  readonly owns: readonly number[]
+  readonly flows: readonly number[]
+  readonly lagMs?: number
+  readonly ageMs?: number
+}
+
+function member({ owns, flows, lagMs, ageMs }: Said): Member {
+  const facts = { version: '', owns: new Set(owns), flows: new Set(flows), flowsSinceUs: null, lagMs: lagMs ?? null }
+  return { id: 'other', incarnation: 'other', startedUs: 1, ageMs: ageMs ?? 0, state: 'active', facts }
+}
+
+function view(said: Said | null, gone: 'left' | 'vanished' | null = null): MemberView {
+  const was = [member({ owns: [1, 2], flows: [1, 2] })]
+  return {
+    ...{ standing: 'member', members: said === null ? [] : [member(said)], askedMs: 0 },
+    ...{ left: gone === 'left' ? was : [], vanished: gone === 'vanished' ? was : [] },
+  }
+}
+
+describe('evidence that two lines overlap', () => {
+  const held = new Set([1, 2])
+  const input = (askedMs: number) => ({ incarnation: 'self', held, askedUs: askedMs * 1_000 })
+  let evidence: OverlapEvidence
+  beforeEach(() => {
+    evidence = new OverlapEvidence()
+  })
+
+  it('is a beat of a member that lives, minus what it may not have read and appended yet', () => {
+    const found = evidence.look(view({ owns: [1, 2], flows: [1], ageMs: 100, lagMs: 50 }), input(10_000))
+    expect([...found]).to.deep.equal([[1, (10_000 - 100 - 50 - READ_BY_MS) * 1_000]])
+  })
+
+  it('is the last beat before it let go, because by then all of it is in the stream', () => {
+    evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(10_000))
+    evidence.look(view({ owns: [1, 2], flows: [2] }), input(10_100))
+    const found = evidence.look(view({ owns: [2], flows: [2] }), input(10_200))
+    expect(found.get(1)).to.equal(10_000_000)
+    expect(found.get(2)).to.equal((10_200 - READ_BY_MS) * 1_000)
+    expect(evidence.look(view({ owns: [2], flows: [2] }), input(10_300)).has(1)).to.equal(false)
+  })
+
+  it('is the last beat of one that left', () => {
+    evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(10_000))
+    const found = evidence.look(view(null, 'left'), input(10_200))
+    expect([...found]).to.deep.equal([
+      [1, 10_000_000],
+      [2, 10_000_000],
+    ])
+  })
+
+  it('is nothing any more when it is gone without a word', () => {
+    evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(10_000))
+    expect([...evidence.look(view(null, 'vanished'), input(12_000))]).to.deep.equal([])
+  })
+
+  it('is not what others tell of partitions that are not held here', () => {
+    expect([...evidence.look(view({ owns: [3], flows: [3] }), input(10_000))]).to.deep.equal([])
+  })
+})

@@ -1,0 +1,54 @@
+import { expect } from 'chai'
+import { NaiveBus } from './naive-bus.ts'
+import { World } from './world.ts'
+
+const TICKERS = 'btcusdt@ticker'
+
+describe('a line that begins beside another process', () => {
+  /** What the other process appended: two tickers. */
+  async function beside(): Promise<{ other: World; world: World }> {
+    const bus = new NaiveBus()
+    const other = new World({ bus })
+    for (const time of [1_000_000, 2_000_000]) other.dispatcher.event(other.ticker(time))
+    await other.settle()
+    const world = new World({ bus, covered: true })
+    world.clock.advance(60_000)
+    return { other, world }
+  }
+
+  it('waits with its first event, and tells no gap when the other one brings the same', async () => {
+    const { other, world } = await beside()
+    world.dispatcher.event(world.ticker(3_000_000))
+    await world.settle()
+    other.dispatcher.event(other.ticker(3_000_000))
+    await other.settle()
+    await world.advance(1_000)
+    world.dispatcher.event(world.ticker(4_000_000))
+    await world.settle()
+    const entries = world.bus.ids('BTC-USDT', 'TICKER')
+    expect(entries).to.deep.equal(['TICKER 1000000', 'TICKER 2000000', 'TICKER 3000000', 'TICKER 4000000'])
+  })
+
+  it('tells the gap after the wait when nobody brought what it has', async () => {
+    const { world } = await beside()
+    world.dispatcher.event(world.ticker(9_000_000))
+    await world.settle()
+    expect(world.bus.ids('BTC-USDT', 'TICKER')).to.have.length(2)
+    await world.advance(1_000)
+    const types = world.bus.entries('BTC-USDT', 'TICKER').map(({ type }) => type)
+    expect(types).to.deep.equal(['TICKER', 'TICKER', 'GAP', 'TICKER'])
+  })
+
+  for (const when of ['before', 'after'] as const) {
+    it(`tells none when it is found, ${when} its first event came, that the two overlap`, async () => {
+      const { world } = await beside()
+      if (when === 'before') world.dispatcher.overlapped([TICKERS])
+      world.dispatcher.event(world.ticker(9_000_000))
+      await world.settle()
+      if (when === 'after') world.dispatcher.overlapped([TICKERS])
+      await world.advance(1_000)
+      const types = world.bus.entries('BTC-USDT', 'TICKER').map(({ type }) => type)
+      expect(types).to.deep.equal(['TICKER', 'TICKER', 'TICKER'])
+    })
+  }
+})
