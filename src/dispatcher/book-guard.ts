@@ -67,6 +67,8 @@ export interface GuardOwner {
   trace(): string
 }
 
+/** Wishes for one snapshot that wait for the same; whoever comes later is told nothing by it. */
+const ASKED_MAX = 100
 /** A snapshot this far ahead of a stream that does not move shows that deltas were lost, ms. */
 const AHEAD_MS = 5_000
 /** What a snapshot may weigh, so that it finds room: 1,000 levels a side and more. */
@@ -95,6 +97,7 @@ export class BookGuard {
   /** Deltas since a snapshot was asked for; null while none is. */
   #recorded: LineOffer[] | null = null
   #reason: ResyncReason = 'start'
+  readonly #asked: (() => void)[] = []
   /** An answer that waits for the stream to get there. */
   #snapshot: VenueBookSnapshot | null = null
   #snapshotMs = 0
@@ -138,6 +141,13 @@ export class BookGuard {
     const owner = this.#owner
     this.#quality = stepQuality(before, fact, owner.nowMs(), owner.nowUs(), this.#limits.quarantine)
     if (this.#quality.shown !== before.shown) owner.changed(this)
+    if (fact.kind === 'resynced' || fact.kind === 'joined') for (const done of this.#asked.splice(0)) done()
+  }
+
+  /** A new snapshot on somebody's wish; `done` when it, or one that came meanwhile, stands in the stream. */
+  ask(done: () => void): void {
+    if (this.#asked.length < ASKED_MAX) this.#asked.push(done)
+    this.want('asked')
   }
 
   // What the venue tells, before it is merged with anything

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { Conductor } from '../conductor/conductor.ts'
-import type { ResyncRequests } from '../conductor/resync-requests.ts'
 import type { BookName } from '../conductor/snapshot-store.ts'
 import type { Config } from '../config/schema.ts'
 import { Channel } from '../domain/event.ts'
@@ -8,12 +7,14 @@ import type { Clock } from '../lib/clock.ts'
 import { matchesPattern } from '../redis/catalog.ts'
 import { RedisCommitLog } from '../redis/commit-log.ts'
 import type { RedisConnection } from '../redis/connection.ts'
+import { RedisControlClient } from '../redis/control-client.ts'
 import type { Keys } from '../redis/keys.ts'
 import { RedisMembers } from '../redis/members.ts'
 import { RedisSourceStreams } from '../redis/source-streams.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import { ConductorRole } from './conductor-role.ts'
+import { resyncCommands } from './control-resyncs.ts'
 import type { OpsTeller } from './ops-teller.ts'
 
 export interface ConductorOnRedisParts {
@@ -41,7 +42,10 @@ export function conductorOnRedis(parts: ConductorOnRedisParts): ConductorRole {
       ...{ connection, keys, ttlMs, maxLength: config.retention.ANALYTICS.maxLength },
       onBellFailed: (message) => logger.warn('bell-failed', message),
     }),
-    resyncs: countedRequests(logger, tellOps),
+    resyncs: resyncCommands({
+      ...{ worker, clock, logger, tellOps },
+      control: new RedisControlClient({ connection, keys, clock, expiryMs: config.cluster.expiryMs }),
+    }),
     clock,
     incident: (incident) => {
       const { kind, message, error, ...facts } = incident
@@ -84,16 +88,4 @@ export function throttleMsOf(config: Config, { market, instrument }: BookName): 
     }
   }
   return shortest === Number.POSITIVE_INFINITY ? config.conductor.throttleMs : shortest
-}
-
-/** Doubts are counted and told to the operators. */
-function countedRequests(logger: Logger, tellOps: OpsTeller): ResyncRequests {
-  return {
-    request: (name, reason) => {
-      metrics.conductorResyncs.inc({ reason })
-      const message = 'the book cannot be trusted and needs a new snapshot'
-      logger.warn('resync-asked', message, { ...name, reason })
-      tellOps({ kind: 'resync-asked', severity: 'warning', message, ...name, reason })
-    },
-  }
 }

@@ -34,6 +34,8 @@ export interface TableFollowerParts {
 }
 
 const RETRY_MS = 500
+/** What was asked for longer ago is asked for again by whoever still wants it. */
+const MARK_AGE_US = 60_000_000
 
 /**
  * Makes ingest follow the dispatch table. What a change means for the venue is worked out from the table alone, so a change
@@ -62,7 +64,7 @@ export class TableFollower {
   constructor(parts: TableFollowerParts) {
     this.#parts = parts
     this.#startedUs = parts.clock.nowUs()
-    parts.followed.onChanged((_, changes) => this.#changed(changes))
+    parts.followed.onChanged((table, changes) => this.#changed(table, changes))
   }
 
   /** The venue's list of instruments; answers the table that follows from it. The dispatch table has to be there already. */
@@ -84,6 +86,8 @@ export class TableFollower {
     for (const { market, instrument, type } of table.channels.values()) {
       if (market === this.#parts.market && partitions.has(this.#partitionOf(instrument))) this.#add(instrument, type)
     }
+    this.#marks.push(...this.#recentMarks(table))
+    this.#isBehind = true
     void this.#step()
   }
 
@@ -92,9 +96,12 @@ export class TableFollower {
     this.#cancelRetry?.()
   }
 
-  #changed(changes: readonly Change[] | null): void {
+  #changed(table: TableData, changes: readonly Change[] | null): void {
     this.#isBehind = true
-    if (changes === null) this.#all = true
+    if (changes === null) {
+      this.#all = true
+      this.#marks.push(...this.#recentMarks(table))
+    }
     for (const change of changes ?? []) {
       if (change.part === 'marks' && change.value !== null) this.#marks.push(change.value)
       if (change.part === 'routes') this.#all = true
@@ -205,6 +212,12 @@ export class TableFollower {
       }
     }
     return [...found.values()]
+  }
+
+  /** One-time requests that whoever was to carry them out may not have lived to; again is harmless. */
+  #recentMarks(table: TableData): Mark[] {
+    const sinceUs = this.#parts.clock.nowUs() - MARK_AGE_US
+    return [...table.marks.values()].filter(({ atUs }) => atUs >= sinceUs)
   }
 
   #obey(mark: Mark): void {
