@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { RefusalReason } from '../bus/publish.ts'
 import { Channel, GapCause, type Quality } from '../domain/event.ts'
 import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
@@ -28,6 +27,7 @@ import { SnapshotRequests } from './snapshots.ts'
 import { type DispatcherStats, partStats, sumLines } from './stats.ts'
 import { type DispatchTable, fits, type TopicRoute } from './table.ts'
 import { TableLag } from './table-lag.ts'
+import { Traces } from './traces.ts'
 
 export type { DispatcherIncident, DispatcherLimits, DispatcherOptions } from './options.ts'
 export { defaultDispatcherLimits } from './options.ts'
@@ -66,8 +66,7 @@ export class Dispatcher implements VenueSink {
   readonly #backfill: Backfill
   readonly #filling: GapFilling
   readonly #guards: BookGuards
-  readonly #tracePrefix = randomBytes(8).toString('hex')
-  #traces = 0
+  readonly #traces = new Traces()
   readonly #saturation: Saturation
   #idleCallbacks: (() => void)[] = []
   readonly #quietBooks: QuietBooks
@@ -467,7 +466,7 @@ export class Dispatcher implements VenueSink {
   }
 
   #trace(): string {
-    return this.#tracePrefix + (++this.#traces).toString(16).padStart(16, '0')
+    return this.#traces.next()
   }
 
   #settled(): void {
