@@ -152,6 +152,20 @@ describe('ingest processes that follow one table', function () {
     expect((await fleet.venueState()).streams).to.deep.equal([])
   })
 
+  it('put a new snapshot into a book on command', async () => {
+    const [gateway] = gateways as [ControlBench]
+    const instrument = { market: 'BINANCE-SPOT', instrument: 'BTC-USDT' }
+    const stream = 'meltica:{7}:BINANCE-SPOT:BTC-USDT:ORDERBOOK'
+    await effective(gateway, subscribe('book', 'BTC-USDT', 'ORDERBOOK'))
+    await pass(stream)
+    const last = await lastId(stream)
+    const { topics } = await effective(gateway, command('resync', instrument))
+    expect(topics.map(({ topic, state }) => [topic, state])).to.deep.include(['rest:depth:BTC-USDT', 'flowing'])
+    const entries = await fleet.redis.client.xrange(stream, `(${last}`, '+')
+    expect(entries.map(([, fields]) => fields[3])).to.include('ORDERBOOK.SNAPSHOT')
+    await effective(gateway, command('unsubscribe', { subscriptionId: 'book' }))
+  })
+
   it('end in stream order where two gateways ask for and against the same thing at once', async () => {
     const [left, right] = gateways as [ControlBench, ControlBench]
     for (let round = 0; round < 5; round++) {
