@@ -4,10 +4,16 @@ import { expect } from 'chai'
 import { decodeEntry, ENTRY_FIELDS, fieldsOf } from '../../src/bus/contract.ts'
 import { ledgerMemberSchema } from '../../src/bus/schema.ts'
 import { BookReader, StreamCursor } from '../../src/consumer/reader.ts'
+import { trimDecimal } from '../../src/domain/decimal.ts'
+import { asInstrument } from '../../src/domain/instrument.ts'
+import { SystemClock } from '../../src/lib/clock.ts'
 import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
 import { RedisEventBus } from '../../src/redis/event-bus.ts'
 import { Keys } from '../../src/redis/keys.ts'
-import { type GoldenLine, goldenFolder, makeGoldenLines, publishGolden } from '../support/golden.ts'
+import { parseSnapshot } from '../../src/redis/snapshot-store.ts'
+import { MARKET } from '../conductor/fused.ts'
+import { openConductor } from '../support/conductor.ts'
+import { GOLDEN_TRACE, type GoldenLine, goldenFolder, makeGoldenLines, publishGolden } from '../support/golden.ts'
 import { schemaProblems } from '../support/json-schema.ts'
 import { startRedis } from '../support/redis.ts'
 import { Wire } from '../support/wire.ts'
@@ -22,8 +28,10 @@ interface Golden {
   readonly stream: string
   /** A stream entry, or */
   readonly fields?: Readonly<Record<string, string>>
-  /** a member of the stream's gap ledger. */
+  /** a member of the stream's gap ledger, or */
   readonly ledger?: Readonly<Record<string, unknown>>
+  /** the snapshot record of a book (`stream` then names no channel). */
+  readonly record?: Readonly<Record<string, string>>
 }
 
 const linesOf = <Line>(file: string): Line[] =>
@@ -36,14 +44,24 @@ const textOf = (lines: readonly object[]): string => lines.map((line) => `${JSON
 /** What Redis's clock decides is written as these. */
 const EPOCH = '1760000000000000'
 const LEDGER_US = 1_760_000_000_000_001
+const STREAM_ID = '1760000000000-0'
+/** The conductor has fused what stands in the streams after so many frames. */
+const FUSED_AFTER = [4, 12, 20, 24]
 
 async function goldenOf(frames: readonly GoldenLine[]): Promise<Golden[]> {
   const redis = await startRedis()
   const prefix = redis.uniquePrefix()
   const connection = new RedisConnection(redisAt(redis.url), 'command')
   await connection.ready()
+  const keys = new Keys(prefix, 16)
   try {
-    await publishGolden(frames, new RedisEventBus({ connection, keys: new Keys(prefix, 16), retention: {} }))
+    const bus = new RedisEventBus({ connection, keys, retention: {} })
+    let from = 0
+    for (const to of [...FUSED_AFTER, frames.length]) {
+      await publishGolden(frames.slice(from, to), bus)
+      await fuseGolden(redis.url, prefix, LEDGER_US + to * 100_000)
+      from = to
+    }
   } finally {
     connection.close()
   }
@@ -57,7 +75,24 @@ async function goldenOf(frames: readonly GoldenLine[]): Promise<Golden[]> {
       golden.push({ stream, ledger: { ...member, openedAt: LEDGER_US, filledAt } })
     }
   }
+  const book = await redis.client.hgetall(keys.book(MARKET, asInstrument('BTC-USDT')))
+  golden.push({ stream: 'BINANCE-SPOT:BTC-USDT', record: { ...sorted(book), epoch: EPOCH, streamId: STREAM_ID } })
   return golden
+}
+
+const sorted = (fields: Readonly<Record<string, string>>) => Object.fromEntries(Object.entries(fields).sort())
+
+/** One life of a conductor that sees one moment only. */
+async function fuseGolden(url: string, prefix: string, nowUs: number): Promise<void> {
+  const clock = new SystemClock()
+  const standing = { nowUs: () => nowUs, monotonicMs: () => clock.monotonicMs(), after: clock.after }
+  const running = await openConductor(url, prefix, {
+    clock: standing,
+    trace: GOLDEN_TRACE,
+    staleMs: Number.POSITIVE_INFINITY,
+  })
+  await running.conductor.catchUp()
+  await running.close()
 }
 
 describe('golden entries', () => {
@@ -77,19 +112,24 @@ describe('golden entries', () => {
     expect(linesOf<GoldenLine>(framesFile)).to.deep.equal(JSON.parse(JSON.stringify(makeGoldenLines())))
   })
 
-  it('show every type of the contract that ingest writes', () => {
+  it('show every type of the contract', () => {
     const types = new Set(linesOf<Golden>(entriesFile).map(({ fields }) => fields?.type))
     for (const channel of ['TRADE', 'QUOTE', 'TICKER', 'KLINE'])
       expect([...types]).to.include.members([channel === 'KLINE' ? 'KLINE.SUMMARY' : channel, `${channel}.GAP`])
     expect([...types]).to.include.members(['ORDERBOOK.SNAPSHOT', 'ORDERBOOK.DELTA', 'ORDERBOOK.GAP'])
+    expect([...types]).to.include('ANALYTICS.FUSED')
   })
 
   it('are valid by the code and by the JSON Schemas, and hold nothing that these do not name', () => {
     const schema = (name: string) => JSON.parse(readFileSync(`schemas/${name}.json`, 'utf8'))
-    for (const { fields, ledger } of linesOf<Golden>(entriesFile)) {
+    for (const { fields, ledger, record } of linesOf<Golden>(entriesFile)) {
       if (ledger) {
         expect(ledgerMemberSchema.parse(ledger)).to.deep.equal(ledger)
         expect(schemaProblems(schema('ledger-member'), ledger)).to.deep.equal([])
+      }
+      if (record) {
+        const book = BookReader.from(parseSnapshot(record) as NonNullable<ReturnType<typeof parseSnapshot>>)
+        expect(book.joined).to.equal(true)
       }
       if (!fields) continue
       expect(Object.keys(fields)).to.deep.equal([...ENTRY_FIELDS])
@@ -118,5 +158,11 @@ describe('golden entries', () => {
       'snapshot applied applied gap snapshot applied applied gap applied applied applied'.split(' '),
     )
     expect(book.joined).to.equal(true)
+    const { record } = linesOf<Golden>(entriesFile).find((line) => line.record) as { record: Record<string, string> }
+    const late = BookReader.from(parseSnapshot(record) as NonNullable<ReturnType<typeof parseSnapshot>>)
+    const plain = ({ bids, asks }: ReturnType<BookReader['top']>) =>
+      [...bids, ...asks].map(([price, quantity]) => [trimDecimal(price), quantity])
+    expect(plain(late.top(1_000))).to.deep.equal(plain(book.top(1_000)))
+    expect(late.have).to.equal(book.have)
   })
 })

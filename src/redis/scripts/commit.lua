@@ -124,7 +124,10 @@ end
 
 reply[1] = format('%.0f', greatestMs)
 for bell, streams in pairs(rings) do
-  local rung = command('XADD', KEYS[groups * 3 + bell + 1], 'MAXLEN', '~', BELL_LENGTH, '*', 'streams', streams)
+  local key = KEYS[groups * 3 + bell + 1]
+  -- Nobody who heard the bell of another Redis process shall wait behind it.
+  local rung = floorMs and command('XADD', key, 'MAXLEN', '~', BELL_LENGTH, floorMs .. '-*', 'streams', streams)
+  if type(rung) ~= 'string' then rung = command('XADD', key, 'MAXLEN', '~', BELL_LENGTH, '*', 'streams', streams) end
   if type(rung) ~= 'string' then reply[1] = reply[1] .. '!' .. rung.err end
 end
 return reply
