@@ -106,6 +106,8 @@ export class Repairs {
         const reason = this.#judge(topic, group, carrier, nowMs, rebaseMs) ?? topic.repair.stale
         if (reason === null) continue
         this.staleTopicsCount += 1
+        // Told whenever it is found; only the mending has a back-off.
+        this.#mark(topic, reason)
         suspects.push({ topic, group, carrier, reason })
       }
     }
@@ -140,7 +142,6 @@ export class Repairs {
     const lively = due.filter(({ reason }) => reason !== 'never-flowed')
     if (lively.length >= options.staleTopicsReconnectMin && lively.length * 2 >= line.carriers.size) {
       for (const { topic, reason } of lively) {
-        this.#mark(topic, reason)
         topic.repair.step = 'moved'
         this.#postpone(topic, reason, nowMs)
       }
@@ -154,7 +155,6 @@ export class Repairs {
     for (const { topic, group, carrier, reason } of suspects) {
       const { repair } = topic
       if (repair.nextAtMs > nowMs) continue
-      this.#mark(topic, reason)
       if (repair.step !== 'resubscribed') {
         repair.step = 'resubscribed'
         repair.nextAtMs = nowMs + this.#options.repairWaitMs
