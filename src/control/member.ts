@@ -134,7 +134,13 @@ export class ControlMember {
     const found = await this.#parts.store.follow(BLOCK_MS)
     if (this.#closed) return
     if (found.length === 0) await this.#look()
-    for (const change of found) if (!this.#follow(change)) return this.#look()
+    for (const change of found) {
+      if (this.#follow(change)) continue
+      await this.#look()
+      // Written anew: what was kept beside it may be gone, too.
+      if (change.changes.length === 0) this.#tellChanged(null)
+      return
+    }
   }
 
   /** False where the copy cannot go on from here. */

@@ -80,6 +80,7 @@ export class Ingest {
   readonly #share: IngestShare
   /** Every topic of the table, with the partition of its instrument. */
   #topics: ReadonlyMap<string, number> = new Map()
+  #infos: readonly InstrumentInfo[] = []
   #routes: DispatchTable['routes'] = new Map()
   #carried: ReadonlySet<string> = new Set()
   /** Those that are to flow no more, until the venue has said so. */
@@ -161,6 +162,7 @@ export class Ingest {
       latency: { record: (us) => this.#measure(latency, us) },
       incident: this.#parts.incident,
       covered: (instrument) => this.#share.shares(partitionOf(MARKET, instrument, config.partitions)),
+      sinkChanged: () => this.#writeAgain(),
     })
     const dispatcher = this.#dispatcher
     this.#endExport = exportDispatcherMetrics(dispatcher)
@@ -275,8 +277,19 @@ export class Ingest {
   async #learnInstruments(): Promise<readonly InstrumentInfo[]> {
     const infos = await this.#parts.rest.fetchInstruments()
     this.#symbols.update(infos)
+    this.#infos = infos
     await this.#parts.keepInstruments(infos)
     return infos
+  }
+
+  /** Another Redis process answers: what was written beside the streams may not be there. */
+  #writeAgain(): void {
+    const { keepInstruments, logger } = this.#parts
+    this.#reporter.rewrite()
+    keepInstruments(this.#infos).catch((error: unknown) => {
+      const message = 'the list of instruments could not be written again, the next refresh does'
+      logger.warn('instruments-unwritten', message, { error })
+    })
   }
 
   #refreshLater(): void {
