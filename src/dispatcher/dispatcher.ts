@@ -210,7 +210,10 @@ export class Dispatcher implements VenueSink {
     this.#bindings = bindings
     for (const line of this.#lines.values()) {
       if (!wanted.has(line)) line.stop()
-      if (line.stopped && line instanceof BookLine) this.#snapshots.drop(line.key)
+      if (!line.stopped) continue
+      if (line instanceof BookLine) this.#snapshots.drop(line.key)
+      // No ticker comes any more, so the last one says nothing of what the book becomes.
+      else if (line.key.channel === Channel.Quote) this.#guards.of(line.key.instrument)?.tickersInterrupted()
     }
   }
 

@@ -3,7 +3,7 @@ import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
 import { Book } from '../../src/domain/book/book.ts'
 import type { Level } from '../../src/domain/event.ts'
 import { asInstrument } from '../../src/domain/instrument.ts'
-import { World } from './world.ts'
+import { allRules, tableOf, World } from './world.ts'
 
 const BTC = asInstrument('BTC-USDT')
 const limits = defaultDispatcherLimits
@@ -112,6 +112,26 @@ describe('a book that is proved', () => {
     expect(world.incidents.map(({ kind }) => kind)).to.deep.equal(['book-suspect', 'book-mismatch', 'book-resync'])
     expect(new Set(entries(world, 'ETH-USDT').map(({ quality }) => quality))).to.deep.equal(new Set(['']))
     expect(readers(world)).to.deep.equal(story.book.topBids(20))
+  })
+
+  it('is not held against the tickers of a QUOTE that nobody is subscribed to any more', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    const table = tableOf()
+    const change = async (at: number): Promise<void> => {
+      story.change([['100.00', `${at}.5`]], [['100.02', `${at}`]])
+      await world.advance(100)
+    }
+    world.dispatcher.useTable({ ...tableOf(allRules.filter(({ type }) => type !== 'QUOTE')), version: 2 })
+    for (let round = 1; round < 20; round++) await change(round)
+    const { checks } = world.dispatcher.stats().books
+    expect(checks).to.include({ wrong: 0, doubtful: 0 })
+    expect(checks.unchecked).to.be.greaterThan(18)
+    world.dispatcher.useTable({ ...table, version: 3 })
+    for (let round = 20; round < 30; round++) await change(round)
+    const { checks: after, mismatches } = world.dispatcher.stats().books
+    expect([after.right - checks.right, after.wrong, mismatches]).to.deep.equal([10, 0, {}])
+    expect(world.qualities).to.deep.equal(['BTC-USDT LIVE'])
   })
 
   it('is suspect only until the next delta where that tells the level anew', async () => {
