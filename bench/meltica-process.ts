@@ -86,7 +86,8 @@ class MelticaWorker implements BenchWorker {
       clock,
       random: Math.random,
       // Dealt frames keep mix and sizes, not what streams show of each other in time, so none of them is ever called silent.
-      options: { ...options, staleFloorMs: HOUR_MS },
+      // Two thousand books begin at once, as no venue's budget would let them, and what is sent meanwhile comes once.
+      options: { ...options, staleFloorMs: HOUR_MS, pausedMsMax: HOUR_MS },
       log: (level, message) => level !== 'info' && process.stderr.write(`${message}\n`),
       hooks: { onTopicAcked: (topic) => dispatcher.topicAcked(topic) },
     })
@@ -105,7 +106,9 @@ class MelticaWorker implements BenchWorker {
     const stats = this.#dispatcher?.stats()
     if (stats === undefined) throw new Error('expected the worker to have been started')
     const { gaps, duplicates, refused, deadLetters, filtered, stale, publishFailures, ...rest } = stats
-    const counted = { gaps, duplicates, refused, deadLetters, filtered, stale, publishFailures }
+    const merged = Object.values(rest.merged).reduce((sum, count) => sum + count, 0)
+    const wrongBooks = rest.books.checks.wrong
+    const counted = { gaps, duplicates, refused, deadLetters, filtered, stale, publishFailures, merged, wrongBooks }
     const batches = this.#batches
     this.#batches = []
     return {
