@@ -1,3 +1,4 @@
+import { backoffMs } from '../lib/backoff.ts'
 import type { RedisConnection } from './connection.ts'
 import { BusError } from './errors.ts'
 
@@ -23,6 +24,8 @@ export async function readStreams(
   )
 }
 
+const RETRY = { baseMs: 50, maxMs: 1_000 }
+
 /** A partition's read under way, or answered and not yet fetched. */
 interface Read {
   readonly connection: RedisConnection
@@ -39,6 +42,8 @@ interface Read {
  */
 export class PartitionReads {
   readonly #cluster: RedisConnection
+  /** Partitions whose node could not be reached: when to try again, monotonic ms, and after how many tries. */
+  readonly #away = new Map<string, { readonly untilMs: number; readonly tries: number }>()
   readonly #reads = new Map<string, Read>()
   readonly #connections = new Map<string, RedisConnection>()
 
@@ -46,20 +51,28 @@ export class PartitionReads {
     this.#cluster = cluster
   }
 
-  /** Throws: BusError, after which the next call finds the partition's place anew. */
+  /**
+   * Throws: BusError when a partition's read is lost; it is begun again at the partition's new place, as soon as that can be
+   * reached, while the others go on.
+   */
   async follow(cursors: ReadonlyMap<string, string>, blockMs: number, count: number): Promise<StreamEntry[]> {
     const byTag = Map.groupBy(cursors, ([stream]) => stream.slice(stream.indexOf('{'), stream.indexOf('}') + 1))
     for (const tag of this.#connections.keys()) if (!byTag.has(tag)) this.#drop(tag)
+    for (const tag of this.#away.keys()) if (!byTag.has(tag)) this.#away.delete(tag)
     const reads: Read[] = []
     for (const [tag, wanted] of byTag) {
-      let read = this.#reads.get(tag)
-      if (read === undefined) {
-        read = await this.#begin(tag, wanted, blockMs, count)
-        this.#reads.set(tag, read)
-      }
+      const read = this.#reads.get(tag) ?? (await this.#begin(tag, wanted, blockMs, count))
+      if (read === null) continue
+      this.#reads.set(tag, read)
       reads.push(read)
     }
-    if (reads.every(({ answer }) => answer !== null)) await Promise.race(reads.map(({ answer }) => answer))
+    if (reads.every(({ answer }) => answer !== null)) {
+      const waits = reads.map(({ answer }) => answer)
+      const { promise, cancel } = this.#untilReturn(blockMs)
+      if (reads.length < byTag.size) waits.push(promise)
+      await Promise.race(waits)
+      cancel()
+    }
     const found: StreamEntry[] = []
     for (const [tag, read] of this.#reads) {
       if (read.answer !== null) continue
@@ -77,8 +90,19 @@ export class PartitionReads {
     return found
   }
 
-  async #begin(tag: string, wanted: readonly Cursor[], blockMs: number, count: number): Promise<Read> {
+  /** Until the first partition that is away is to be tried again. */
+  #untilReturn(blockMs: number): { promise: Promise<void>; cancel: () => void } {
+    const nowMs = performance.now()
+    const delayMs = Math.min(blockMs, ...[...this.#away.values()].map(({ untilMs }) => Math.max(1, untilMs - nowMs)))
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, delayMs)
+    return { promise, cancel: () => clearTimeout(timer) }
+  }
+
+  /** `null` while the partition's node cannot be reached. */
+  async #begin(tag: string, wanted: readonly Cursor[], blockMs: number, count: number): Promise<Read | null> {
     const connection = await this.#connectionOf(tag, wanted[0]?.[0] ?? tag)
+    if (connection === null) return null
     const read: Read = { connection, cursors: new Map(wanted), answer: null, found: [], failure: null }
     read.answer = readStreams(connection, wanted, count, blockMs)
       .then(
@@ -95,19 +119,25 @@ export class PartitionReads {
     return read
   }
 
-  async #connectionOf(tag: string, stream: string): Promise<RedisConnection> {
+  async #connectionOf(tag: string, stream: string): Promise<RedisConnection | null> {
     const known = this.#connections.get(tag)
     if (known !== undefined) return known
-    const connection = this.#cluster.toNodeOf(stream)
-    this.#connections.set(tag, connection)
+    const away = this.#away.get(tag)
+    if (away !== undefined && away.untilMs > performance.now()) return null
     try {
+      const connection = this.#cluster.toNodeOf(stream)
+      this.#connections.set(tag, connection)
       await connection.ready()
-    } catch (cause) {
+      this.#away.delete(tag)
+      return connection
+    } catch {
+      // Told by the connection to its observer.
       this.#drop(tag)
+      const tries = (away?.tries ?? 0) + 1
+      this.#away.set(tag, { untilMs: performance.now() + backoffMs(tries, RETRY, Math.random), tries })
       await this.#cluster.relocate()
-      throw new BusError('unreachable', `the node of partition ${tag} cannot be reached`, { cause })
+      return null
     }
-    return connection
   }
 
   #drop(tag: string): void {
