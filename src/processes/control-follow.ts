@@ -28,6 +28,8 @@ export interface TableFollowerParts {
   use(table: DispatchTable, unheard: ReadonlySet<string>): void
   /** Partitions that this process is subscribed to. */
   held(): ReadonlySet<number>
+  /** The table was written anew, or is another one: what stood beside it may be gone. */
+  anew(): void
   resync(instrument: Instrument): void
   drain(): void
   failed(error: unknown): void
@@ -101,6 +103,7 @@ export class TableFollower {
     if (changes === null) {
       this.#all = true
       this.#marks.push(...this.#recentMarks(table))
+      if (this.#table !== null) this.#parts.anew()
     }
     for (const change of changes ?? []) {
       if (change.part === 'marks' && change.value !== null) this.#marks.push(change.value)

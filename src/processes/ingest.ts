@@ -110,6 +110,7 @@ export class Ingest {
       ...{ worker: parts.worker, clock },
       use: (table, unheard) => this.#useTable(table, unheard),
       held: () => this.#share.held,
+      anew: () => this.#writeAgain(),
       resync: (instrument) => this.#resync(instrument),
       drain: () => this.#drained.resolve(),
       failed: (error) => parts.logger.warn('table-unfollowed', 'a change of the table is followed later', { error }),
