@@ -1,6 +1,6 @@
 import type { BookTail } from '../bus/book-tail.ts'
 import type { ChannelBatch, EventBus, OfferOutcome } from '../bus/publish.ts'
-import { type BookChange, rollForward, type WholeBook } from '../domain/book/roll.ts'
+import { type BookChange, rollForward } from '../domain/book/roll.ts'
 import { Channel, Quality } from '../domain/event.ts'
 import type { Instrument, VenueSymbol } from '../domain/instrument.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -57,10 +57,12 @@ export class PolledEvents implements PollSource {
       const entries = await tail.newest(poll.market, poll.instrument, TAIL_ENTRIES)
       const newestBreak = entries.findIndex(({ kind }) => kind !== 'delta')
       const before = entries[newestBreak]
+      // A book that nobody has begun, or that is broken, is for ingest to join: it has the deltas that must follow.
+      if (entries.length === 0 || before?.kind === 'gap') return false
       // The stream has a newer whole book than this one.
       if (before?.kind === 'snapshot' && before.last > snapshot.last) return false
       const changes = entries.slice(0, newestBreak === -1 ? entries.length : newestBreak).reverse() as BookChange[]
-      const book: WholeBook | null = before?.kind === 'gap' ? snapshot : rollForward(snapshot, changes)
+      const book = rollForward(snapshot, changes)
       if (book === null) return false
       const outcome = await this.#offer(poll, Channel.OrderBook, { ...snapshot, ...book })
       if (outcome === 'appended') return true
