@@ -15,7 +15,7 @@ const LEVEL_STRINGS_PER_CALL_MAX = 8_000
 const CONFLICT_BACKOFF_MS_MIN = 20
 const CONFLICT_BACKOFF_MS_MAX = 1_000
 /** Time between two attempts to write a record that could not be used. */
-const RECORD_RETRY_MS = 5_000
+const RECORD_RETRY_MS = 2_000
 
 /** Makes the commits of a partition and settles what came of them. Nothing may be folded between the two. */
 export class Commits {
