@@ -2,7 +2,7 @@ import type { MemberStore } from '../cluster/member-store.ts'
 import type { Page, PageRequest } from '../control/contract.ts'
 import { Channel, Quality } from '../domain/event.ts'
 import { asInstrument, asMarket } from '../domain/instrument.ts'
-import type { ShownQuality } from '../domain/quality.ts'
+import type { QualityReason, ShownQuality } from '../domain/quality.ts'
 import type { InstrumentReader, InstrumentReport, QualityReport } from '../gateway/readers.ts'
 import { BOOK_QUALITY_FIELD, parseBookQuality } from './book-quality.ts'
 import type { CatalogEntry } from './catalog.ts'
@@ -22,6 +22,21 @@ const WORSE: readonly Quality[] = [
   ...[Quality.Live, Quality.Syncing, Quality.Stale, Quality.Gapped, Quality.Crossed],
   ...[Quality.Halted, Quality.Quarantined],
 ]
+
+/** What the owner's words mean, for people. */
+const REASONS: Readonly<Record<QualityReason, string>> = {
+  '': 'its book is joined and contiguous, and nothing speaks against it',
+  start: 'no snapshot has joined its deltas yet',
+  gap: 'a hole in its deltas was told and is not closed yet',
+  crossed: 'somebody bids what somebody else asks, or more',
+  ticker: 'its best prices are others than the ticker of the venue says',
+  emptied: 'a whole side of its book went at once',
+  audit: 'a snapshot of the venue holds other levels',
+  silent: 'no delta comes although the best prices move',
+  halted: 'the venue does not trade it now',
+  failing: 'its book was wrong again and again and is left alone for a while',
+}
+const UNSAID: QualityReport = { state: Quality.Live, reason: 'its owner flows, and it has no book', sinceUs: null }
 
 interface Named {
   readonly market: string
@@ -87,6 +102,9 @@ export class RedisInstrumentReader implements InstrumentReader {
     const ownWord = parseBookQuality(state.at(-1))
     const openGaps = state.slice(0, -1).reduce((sum, packed) => sum + (packed?.split(';').length ?? 1) - 1, 0)
     const said: QualityReport[] = []
+    // The owner says it as soon as it knows; the stream only with its next entry.
+    if (ownWord !== null) said.push(ownerQuality(ownWord))
+    else if (last !== null) said.push(streamQuality(last.fields))
     if (!flowing.has(partition)) {
       said.push({ state: Quality.Stale, reason: `no live worker shows partition ${partition} flowing`, sinceUs: null })
     }
@@ -94,12 +112,10 @@ export class RedisInstrumentReader implements InstrumentReader {
     if (bookQuality !== null) {
       said.push({ state: bookQuality, reason: 'its record in the snapshot cache says so', sinceUs: null })
     }
-    // The owner says it as soon as it knows; the stream only with its next entry.
-    if (ownWord !== null) said.push(ownerQuality(ownWord))
-    else if (last !== null) said.push(streamQuality(last.fields))
-    const worst = said.reduce<QualityReport>(
+    const [first = UNSAID, ...others] = said
+    const worst = others.reduce(
       (found, one) => (WORSE.indexOf(one.state) > WORSE.indexOf(found.state) ? one : found),
-      { state: Quality.Live, reason: 'its owner flows, and neither stream nor book say otherwise', sinceUs: null },
+      first,
     )
     return {
       ...{ market, instrument, partition, base, quote, tickSize, stepSize, minNotional, status, openGaps, channels },
@@ -125,7 +141,7 @@ const nameOf = ({ market, instrument }: { readonly market: string; readonly inst
   `${market}:${instrument}`
 
 function ownerQuality({ quality, reason, sinceUs }: ShownQuality): QualityReport {
-  return { state: quality, reason: `its worker says so${reason === '' ? '' : `: ${reason}`}`, sinceUs }
+  return { state: quality, reason: REASONS[reason] ?? reason, sinceUs }
 }
 
 /** What the newest entry of the book's stream says; only of a gap does it tell since when. */
