@@ -207,6 +207,22 @@ describe('ingest processes that follow one table', function () {
     await eventually(async () => (await fleet.venueState()).streams.length === 0)
   })
 
+  it('keep what flows when Redis loses everything, and the table, and take commands again', async () => {
+    const [gateway] = gateways as [ControlBench]
+    const stream = 'meltica:{13}:BINANCE-SPOT:ETH-USDT:QUOTE'
+    await effective(gateway, subscribe('kept', 'ETH-USDT', 'QUOTE'))
+    const before = await gateway.reader.current()
+    await fleet.redis.client.flushall()
+    await pass(stream)
+    const after = await eventually(() => gateway.reader.current(), 10_000)
+    expect(after.subscriptions).to.deep.equal(before?.subscriptions)
+    expect(after.version).to.equal(before?.version)
+    const stop = command('unsubscribe', { subscriptionId: 'kept' })
+    await gateway.client.submit(stop)
+    expect(await gateway.client.waitFor(stop.id, 10_000)).to.include({ status: 'effective' })
+    expect((await fleet.venueState()).streams).to.deep.equal([])
+  })
+
   it('hand over and end when they are told to drain', async () => {
     const [gateway] = gateways as [ControlBench]
     await effective(gateway, subscribe('stays', 'BTC-USDT', 'TRADE'))
