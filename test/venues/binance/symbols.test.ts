@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { asInstrument, asMarket, asVenueSymbol, type InstrumentInfo } from '../../../src/domain/instrument.ts'
-import { SymbolTable, splitSymbol } from '../../../src/venues/binance/symbols.ts'
+import { SymbolTable } from '../../../src/venues/binance/symbols.ts'
 
 function info(base: string, quote: string, status = 'TRADING'): InstrumentInfo {
   return {
@@ -38,29 +38,5 @@ describe('SymbolTable', () => {
     table.update([info('BTC', 'USDT', 'HALT')])
     expect(table.instrumentOf(asVenueSymbol('OLDBTC'))).to.equal('OLD-BTC')
     expect(table.infoOf(asInstrument('BTC-USDT'))?.status).to.equal('HALT')
-  })
-})
-
-describe('splitSymbol', () => {
-  const cases = {
-    BTCUSDT: 'BTC-USDT',
-    USDTTRY: 'USDT-TRY',
-    LRCBTC: 'LRC-BTC',
-    BLZETH: 'BLZ-ETH',
-    RUNEEUR: 'RUNE-EUR',
-    ADAEUR: 'ADA-EUR',
-    BTCFDUSD: 'BTC-FDUSD',
-    BTCUSD1: 'BTC-USD1',
-    '1000SATSUSDT': '1000SATS-USDT',
-  }
-  for (const [symbol, instrument] of Object.entries(cases)) {
-    it(`splits ${symbol} into ${instrument}`, () => {
-      expect(splitSymbol(symbol)?.instrument).to.equal(instrument)
-    })
-  }
-
-  it('answers null for a symbol without a known quote, or with nothing before it', () => {
-    expect(splitSymbol('ABCXYZ')).to.equal(null)
-    expect(splitSymbol('USDT')).to.equal(null)
   })
 })
