@@ -13,6 +13,8 @@ export interface PollerIncident {
   readonly kind: 'poll-skipped' | 'polls-unscheduled'
   readonly message: string
   readonly error?: unknown
+  /** Due times left out since the last time this was told, by poll. */
+  readonly skipped?: Readonly<Record<string, number>>
 }
 
 export interface PollerOptions {
@@ -27,6 +29,8 @@ export interface PollerOptions {
 
 /** How often the schedule is held against the table. */
 const KEEP_EVERY_MS = 60_000
+/** Longer than what keeps operators from being told the same too often. */
+const TELL_EVERY_MS = 1_100
 /** After a failure. */
 const KEEP_RETRY_MS = 2_000
 /** A due time that is late by more than this share of its interval is left out: the next one is nearer. */
@@ -41,6 +45,9 @@ export class Poller {
   #cancel: () => void = () => {}
   #closed = false
   #isKeeping = false
+  #untold: Record<string, number> = {}
+  #why = ''
+  #cancelTell: (() => void) | null = null
 
   constructor(options: PollerOptions) {
     this.#options = options
@@ -78,6 +85,7 @@ export class Poller {
     this.#closed = true
     this.#cancel()
     await this.#options.queue.close()
+    this.#tell()
   }
 
   async #run(due: DuePoll): Promise<void> {
@@ -116,16 +124,22 @@ export class Poller {
     if (missed > 0) this.#skipped(due, 'missed', missed, 'nobody was there to take it')
   }
 
-  #skipped(
-    { market, instrument, type, dueMs }: DuePoll,
-    reason: SkipReason,
-    count: number,
-    why: string,
-    error?: unknown,
-  ): void {
+  /** Due times left out are told together, so that nothing is told too often and all are counted. */
+  #skipped({ pollId, market, type }: DuePoll, reason: SkipReason, count: number, why: string, error?: unknown): void {
     metrics.pollsSkipped.inc({ market, type, reason }, count)
-    const what = count === 1 ? 'a poll' : `${count} polls`
-    const message = `${what} of ${type} of ${instrument} due until ${new Date(dueMs).toISOString()} left out: ${why}`
-    this.#options.incident({ kind: 'poll-skipped', message, ...(error === undefined ? {} : { error }) })
+    this.#untold[pollId] = (this.#untold[pollId] ?? 0) + count
+    this.#why = error instanceof Error ? `${why}: ${error.message}` : why
+    this.#cancelTell ??= this.#options.clock.after(TELL_EVERY_MS, () => this.#tell())
+  }
+
+  #tell(): void {
+    this.#cancelTell?.()
+    this.#cancelTell = null
+    const skipped = this.#untold
+    this.#untold = {}
+    const count = Object.values(skipped).reduce((sum, one) => sum + one, 0)
+    if (count === 0) return
+    const message = `${count} due times of ${Object.keys(skipped).length} polls left out, the last because ${this.#why}`
+    this.#options.incident({ kind: 'poll-skipped', message, skipped })
   }
 }

@@ -77,9 +77,9 @@ export class PollerRole {
       wanted: async () =>
         control.table === null ? null : wantedPolls(control.table, MARKET, this.#symbols.instruments()),
       clock,
-      incident: ({ kind, message, error }) => {
-        logger.warn(kind, message, error === undefined ? {} : { error })
-        tellOps({ severity: 'warning', kind, message, ...(error === undefined ? {} : { error }) })
+      incident: ({ kind, message, ...facts }) => {
+        logger.warn(kind, message, facts)
+        tellOps({ severity: 'warning', kind, message, ...facts })
       },
     })
     control.onChanged(() => void (this.#isReady && this.#poller.keep()))

@@ -74,12 +74,10 @@ describe('REST polls', () => {
   /** Due times that were told to have no entry. */
   async function toldSkipped(prefix: string): Promise<number> {
     const records = await new StreamReader(connection).range(new Keys(prefix, 16).ops, '-', '+', 1_000)
-    const messages = records
+    return records
       .filter(({ fields }) => fields.kind === 'poll-skipped')
-      .map(({ fields }) => fields.message ?? '')
-    return messages
-      .filter((message) => message.includes(`TICKER of ${BITCOIN} `))
-      .reduce((sum, message) => sum + Number(/^(\d+) polls/.exec(message)?.[1] ?? 1), 0)
+      .map(({ fields }) => JSON.parse(fields.facts ?? '') as { skipped: Record<string, number> })
+      .reduce((sum, { skipped }) => sum + (skipped[`${MARKET}|${BITCOIN}|TICKER`] ?? 0), 0)
   }
 
   it('enter once a due time, by three processes of which one is killed, and what is left out is told', async function () {
@@ -97,9 +95,10 @@ describe('REST polls', () => {
     }, 40_000)
     const times = records.map(({ id }) => Number(id.split('-')[0]))
     const [first, last] = [times[0] as number, times.at(-1) as number]
-    const due = Math.round((last - first) / EVERY_MS) + 1
-    expect(records.length).to.be.at.most(due)
-    expect(records.length + (await toldSkipped(prefix))).to.be.at.least(due)
+    // An entry may be late by half an interval, no more.
+    const due = Math.floor((last - first) / EVERY_MS) + 1
+    expect(records.length).to.be.at.most(due + 1)
+    await eventually(async () => records.length + (await toldSkipped(prefix)) >= due, 10_000)
     expect(new Set(records.map(({ fields }) => fields.key)).size).to.equal(records.length)
   })
 
