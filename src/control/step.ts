@@ -116,7 +116,7 @@ function unsubscribe(table: TableData, command: Of<'unsubscribe'>, facts: StepFa
   if (before === undefined) return unknown(command.payload.subscriptionId)
   const { subscriptionId, market, type } = before
   const version = table.version + 1
-  const changes: Change[] = [{ part: 'subscriptions', field: subscriptionId, value: null }]
+  const changes: Change[] = [{ part: 'subscriptions', field: subscriptionId, value: null, was: before }]
   const instruments = before.instrument.includes('*') ? facts.instruments : [before.instrument]
   for (const instrument of instruments) {
     const subscribers = table.subscribers(market, instrument, type)

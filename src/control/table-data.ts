@@ -27,9 +27,14 @@ export interface PartValues {
 export type PartName = keyof PartValues
 export const PARTS = ['routes', 'subscriptions', 'paused', 'channels', 'marks'] as const satisfies readonly PartName[]
 
-/** One field of the table becomes another; null removes it. */
+/** One field of the table becomes another; null removes it, and `was` says what it was. */
 export type Change = {
-  [Name in PartName]: { readonly part: Name; readonly field: string; readonly value: PartValues[Name] | null }
+  [Name in PartName]: {
+    readonly part: Name
+    readonly field: string
+    readonly value: PartValues[Name] | null
+    readonly was?: PartValues[Name]
+  }
 }[PartName]
 
 /** The dispatch table as a process holds it. `Changes` are applied in order of their versions and nothing else changes it. */

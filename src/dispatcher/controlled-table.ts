@@ -1,4 +1,4 @@
-import type { ControlledChannel } from '../control/contract.ts'
+import type { ControlledChannel, Route } from '../control/contract.ts'
 import { channelKey, type TableData } from '../control/table-data.ts'
 import { Channel } from '../domain/event.ts'
 import type { Instrument, InstrumentInfo, Market } from '../domain/instrument.ts'
@@ -8,6 +8,7 @@ import {
   type DispatchTable,
   type DispatchTableInput,
   filterOf,
+  type OfferedTopics,
   offeredTopics,
   type RouteRule,
   routesFor,
@@ -23,41 +24,96 @@ export interface ControlledTableInput extends Omit<DispatchTableInput, 'rules' |
   readonly table: TableData
 }
 
+/** The dispatch table as commands have made it. Throws: UsageError where a route or a filter cannot be met at all. */
+export function buildControlledTable({ table, instruments, ...fixed }: ControlledTableInput): DispatchTable {
+  return new ControlledRoutes(fixed).rebuild(table, instruments)
+}
+
 /**
  * The dispatch table as commands have made it: of every instrument the channels that at least one subscription wants, by the
  * first route that says how they are had. What one consumer filters out another one gets; KLINE carries the intervals of all.
+ * What a command is not about is not worked out again: with all instruments of a venue that takes as long as a frame must not
+ * wait.
  */
-export function buildControlledTable(input: ControlledTableInput): DispatchTable {
-  const { table, market, instruments, names, available } = input
-  const offered = offeredTopics(available, names)
-  const routes = new Map<string, TopicRoute>()
-  const ways = table.routesInOrder
-    .filter((route) => route.market === market)
-    .map((route) => ({ route, tests: route.instruments.map(patternTest) }))
-  for (const channel of CHANNELS) {
-    const ofChannel = ways.filter(({ route }) => route.type === channel)
-    for (const info of instruments) {
-      const { instrument } = info
-      if (info.market !== market || !table.wants(market, instrument, channel)) continue
-      const way = ofChannel.find(({ tests }) => tests.some((test) => test(instrument)))
-      if (way === undefined) continue
-      const wishes = table.subscribers(market, instrument, channel)
-      const intervals = new Set(wishes.flatMap((wish) => wish.intervals ?? way.route.intervals ?? []))
-      const rule: RouteRule = {
-        ...{ type: channel, market, instruments: way.route.instruments },
-        ...(way.route.via === null ? {} : { via: way.route.via }),
-        ...(channel === Channel.Kline ? { intervals: [...intervals] } : {}),
-      }
-      const filter = both(
-        filterOf({ type: channel, filters: way.route.filters }),
-        any(wishes.map(({ filters }) => filterOf({ type: channel, filters }))),
-      )
-      const state = table.channels.get(channelKey(market, instrument, channel))
-      const version = state?.open === true ? state.version : way.route.sinceVersion
-      for (const route of routesFor(rule, info, filter, names, offered)) routes.set(route.topic, { ...route, version })
-    }
+export class ControlledRoutes {
+  readonly #fixed: Omit<ControlledTableInput, 'table' | 'instruments'>
+  readonly #offered: OfferedTopics | null
+  #infos: ReadonlyMap<string, InstrumentInfo> = new Map()
+  readonly #byChannel = new Map<string, readonly TopicRoute[]>()
+
+  constructor(fixed: Omit<ControlledTableInput, 'table' | 'instruments'>) {
+    this.#fixed = fixed
+    this.#offered = offeredTopics(fixed.available, fixed.names)
   }
-  return tableOf({ version: table.version, market, available }, routes)
+
+  rebuild(table: TableData, instruments: readonly InstrumentInfo[]): DispatchTable {
+    this.#infos = new Map(instruments.map((info) => [info.instrument, info]))
+    this.#byChannel.clear()
+    for (const channel of CHANNELS) {
+      const ways = this.#waysOf(table, channel)
+      for (const info of instruments) this.#work(table, info, channel, ways)
+    }
+    return this.#tableOf(table)
+  }
+
+  /** After changes that are about these channels and no others. */
+  update(
+    table: TableData,
+    about: Iterable<{ readonly instrument: string; readonly type: ControlledChannel }>,
+  ): DispatchTable {
+    for (const { instrument, type } of about) {
+      const info = this.#infos.get(instrument)
+      if (info !== undefined) this.#work(table, info, type, this.#waysOf(table, type))
+    }
+    return this.#tableOf(table)
+  }
+
+  #tableOf({ version }: TableData): DispatchTable {
+    const { market, available } = this.#fixed
+    const routes = new Map<string, TopicRoute>()
+    for (const ofChannel of this.#byChannel.values()) for (const route of ofChannel) routes.set(route.topic, route)
+    return tableOf({ version, market, available }, routes)
+  }
+
+  #waysOf(table: TableData, channel: ControlledChannel): Way[] {
+    return table.routesInOrder
+      .filter(({ market, type }) => market === this.#fixed.market && type === channel)
+      .map((route) => ({ route, tests: route.instruments.map(patternTest) }))
+  }
+
+  #work(table: TableData, info: InstrumentInfo, channel: ControlledChannel, ways: readonly Way[]): void {
+    const key = fedKey(info.instrument, channel)
+    const routes = this.#routesOf(table, info, channel, ways)
+    if (routes.length > 0) this.#byChannel.set(key, routes)
+    else this.#byChannel.delete(key)
+  }
+
+  #routesOf(table: TableData, info: InstrumentInfo, channel: ControlledChannel, ways: readonly Way[]): TopicRoute[] {
+    const { market, names } = this.#fixed
+    const { instrument } = info
+    if (info.market !== market || !table.wants(market, instrument, channel)) return []
+    const way = ways.find(({ tests }) => tests.some((test) => test(instrument)))
+    if (way === undefined) return []
+    const wishes = table.subscribers(market, instrument, channel)
+    const intervals = new Set(wishes.flatMap((wish) => wish.intervals ?? way.route.intervals ?? []))
+    const rule: RouteRule = {
+      ...{ type: channel, market, instruments: way.route.instruments },
+      ...(way.route.via === null ? {} : { via: way.route.via }),
+      ...(channel === Channel.Kline ? { intervals: [...intervals] } : {}),
+    }
+    const filter = both(
+      filterOf({ type: channel, filters: way.route.filters }),
+      any(wishes.map(({ filters }) => filterOf({ type: channel, filters }))),
+    )
+    const state = table.channels.get(channelKey(market, instrument, channel))
+    const version = state?.open === true ? state.version : way.route.sinceVersion
+    return routesFor(rule, info, filter, names, this.#offered).map((route) => ({ ...route, version }))
+  }
+}
+
+interface Way {
+  readonly route: Route
+  readonly tests: readonly ((instrument: string) => boolean)[]
 }
 
 /** Table version under which the events of a channel are offered; null: nobody wants them, or no route says how they are had. */

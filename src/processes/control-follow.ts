@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { ChannelGate } from '../control/channel-gate.ts'
 import type { ChannelState, ControlledChannel } from '../control/contract.ts'
 import { type Change, channelKey, type Mark, type TableData } from '../control/table-data.ts'
-import { buildControlledTable, fedKey, topicsOf } from '../dispatcher/controlled-table.ts'
+import { ControlledRoutes, fedKey, topicsOf } from '../dispatcher/controlled-table.ts'
 import type { DispatchTable, TopicNames } from '../dispatcher/table.ts'
 import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -52,6 +52,7 @@ export class TableFollower {
   readonly #parts: TableFollowerParts
   readonly #startedUs: number
   #infos: ReadonlyMap<Instrument, InstrumentInfo> = new Map()
+  readonly #routes: ControlledRoutes
   #table: DispatchTable | null = null
   /** Channels that the next step is about; `all`: every one. */
   #due = new Map<string, ChannelKey>()
@@ -66,6 +67,7 @@ export class TableFollower {
   constructor(parts: TableFollowerParts) {
     this.#parts = parts
     this.#startedUs = parts.clock.nowUs()
+    this.#routes = new ControlledRoutes(parts)
     parts.followed.onChanged((table, changes) => this.#changed(table, changes))
   }
 
@@ -74,7 +76,7 @@ export class TableFollower {
     this.#infos = new Map(infos.map((info) => [info.instrument, info]))
     const { table } = this.#parts.followed
     assert(table !== null, 'expected the dispatch table before the instruments, found none')
-    this.#table = this.#build(table)
+    this.#table = this.#routes.rebuild(table, infos)
     return this.#table
   }
 
@@ -110,9 +112,8 @@ export class TableFollower {
       if (change.part === 'routes') this.#all = true
       if (change.part === 'channels' && change.value !== null) this.#add(change.value.instrument, change.value.type)
       if (change.part !== 'subscriptions') continue
-      const subscription = change.value
-      if (subscription === null) continue
-      if (subscription.instrument.includes('*')) this.#all = true
+      const subscription = change.value ?? change.was
+      if (subscription === undefined || subscription.instrument.includes('*')) this.#all = true
       else if (subscription.market === this.#parts.market) this.#add(subscription.instrument, subscription.type)
     }
     // While the command's own story is told, nothing else is reported of a version in between.
@@ -145,7 +146,7 @@ export class TableFollower {
     // The copy goes on while this step waits; what it says from here on is what this step is about.
     const { version } = table
     const states = this.#statesOf(table, due, all)
-    const next = this.#build(table)
+    const next = all ? this.#routes.rebuild(table, [...this.#infos.values()]) : this.#routes.update(table, due.values())
     const about = this.#topicsAbout(table, next, due, all)
     this.#parts.reporter.hold()
     try {
@@ -229,11 +230,6 @@ export class TableFollower {
         this.#parts.resync(mark.instrument as Instrument)
       }
     } else if (mark.worker === this.#parts.worker && mark.atUs >= this.#startedUs) this.#parts.drain()
-  }
-
-  #build(table: TableData): DispatchTable {
-    const { market, names, available } = this.#parts
-    return buildControlledTable({ table, market, names, available, instruments: [...this.#infos.values()] })
   }
 
   #holds(instrument: string): boolean {
