@@ -61,7 +61,7 @@ describe('start with the role gateway', function () {
     return performance.now() - beganMs
   }
 
-  it('makes a subscription flow at the venue and ends it there, through a gateway of its own', async () => {
+  it('makes a subscription flow at the venue, ends it there, and ends itself within 5 s although somebody waits', async () => {
     const worker = start('--set', 'roles=[ingest]', ...SMALL)
     worker.stdout.resume()
     worker.stderr.resume()
@@ -81,13 +81,9 @@ describe('start with the role gateway', function () {
     const stopped = await ask(`${url}/v1/commands/${over.commandId}?wait=10s`)
     expect(stopped.status).to.equal('effective')
     expect(stopped.topics[0]).to.include({ state: 'stopped' })
-    expect(await ended(gateway)).to.be.below(5_000)
-  })
 
-  it('ends within 5 s although somebody waits for a command', async () => {
-    const gateway = start('--roles', 'gateway', '--set', 'gateway.listen=127.0.0.1:0', ...SMALL)
-    const url = await apiOf(gateway)
-    const body = { consumer: 'desk', market: 'BINANCE-SPOT', instrument: 'BTC-USDT', type: 'QUOTE' }
+    // Nobody is left to carry it to the venue, so this would wait for its whole time.
+    worker.kill('SIGKILL')
     const { commandId } = await ask(`${url}/v1/subscriptions`, 'POST', body)
     const waiting = ask(`${url}/v1/commands/${commandId}?wait=30s`)
     await eventually(async () => (await ask(`${url}/v1/commands/${commandId}`)).commandId === commandId)
@@ -113,11 +109,5 @@ describe('start with the role gateway', function () {
     taken.close()
     expect(code).to.equal(1)
     expect(err).to.contain(`meltica: gateway.listen: expected to listen on 127.0.0.1:${port}, found it taken`)
-  })
-
-  it('refuses to listen where others reach it while there is no token', async () => {
-    const { code, err } = await meltica(['start', '--roles', 'gateway', ...QUIET, '--set', 'gateway.listen=0.0.0.0:0'])
-    expect(code).to.equal(2)
-    expect(err).to.match(/gateway\.listen: expected loopback .* found "0\.0\.0\.0:0" \(--set\)/)
   })
 })
