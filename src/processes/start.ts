@@ -14,6 +14,7 @@ import { metrics } from '../telemetry/metrics.ts'
 import { startTelemetryServer } from '../telemetry/server.ts'
 import { conductorOnRedis } from './conductor-on-redis.ts'
 import { ControlPart } from './control-on-redis.ts'
+import { watchHeapGrowth } from './heap-growth.ts'
 import { everything } from './ingest.ts'
 import { ingestOnRedis } from './ingest-on-redis.ts'
 import { LiveForm, runLiveView } from './live.ts'
@@ -68,6 +69,7 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
     else if (incidents.push(line) > INCIDENTS_SHOWN) incidents.shift()
   })
   closings.add(() => logger.flush())
+  closings.add(watchHeapGrowth())
 
   const redis = await openRedis(config, clock, logger, closings)
   const tellOps = opsTeller(new OpsLog(redis.connection, redis.keys, OPS_LENGTH_MAX), redis.worker, clock)

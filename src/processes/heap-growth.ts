@@ -1,0 +1,32 @@
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
+
+/**
+ * V8 lets a heap grow to a multiple of what lives in it before it looks for garbage, the more so the less CPU it gets. What
+ * a worker holds dies old (events wait for Redis, and for a fail-over), so most of a large heap would be such garbage: a
+ * worker with 2,000 instruments holds 300 MB and would take a gigabyte. Above `high` it may grow by a third between two
+ * collections, which costs a small one some throughput and a large one little.
+ */
+export const heapBounds = { highBytes: 256 * 1024 * 1024, lowBytes: 160 * 1024 * 1024, slowGrowthPercent: 30 } as const
+
+const LOOK_MS = 1_000
+
+export type HeapGrowth = 'free' | 'slow'
+
+export function heapGrowthAt(heapBytes: number, before: HeapGrowth): HeapGrowth {
+  if (heapBytes > heapBounds.highBytes) return 'slow'
+  return heapBytes < heapBounds.lowBytes ? 'free' : before
+}
+
+/** Watches the heap of this process until the answer is called. */
+export function watchHeapGrowth(): () => void {
+  let growth: HeapGrowth = 'free'
+  const timer = setInterval(() => {
+    const next = heapGrowthAt(getHeapStatistics().total_heap_size, growth)
+    if (next === growth) return
+    growth = next
+    // 0 is V8's own choice.
+    setFlagsFromString(`--heap-growing-percent=${growth === 'slow' ? heapBounds.slowGrowthPercent : 0}`)
+  }, LOOK_MS)
+  timer.unref()
+  return () => clearInterval(timer)
+}
