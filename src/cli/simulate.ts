@@ -43,7 +43,9 @@ export function registerSimulate({ program, run }: CommandHost): void {
       'after',
       '\nExamples:\n  $ meltica simulate --port 9443 --instruments 50 --seed 7 --rate 2000\n' +
         '  $ meltica simulate --ledger truth.jsonl --faults faults.jsonl --for 5m\n' +
-        '  $ meltica simulate --replay capture.jsonl.gz --speed max --start-after 5s',
+        '  $ meltica simulate --replay capture.jsonl.gz --speed max --start-after 5s\n' +
+        '\nFaults can also be told while it runs: curl -d \'{"fault":"disconnect"}\' REST/simulator/faults; what went wrong\n' +
+        'so far: REST/simulator/state. Every kind of fault and the form of the ledger: docs/simulator.md',
     )
   run<Flags>(command, simulate)
 }
