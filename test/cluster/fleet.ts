@@ -69,6 +69,11 @@ export class Fleet {
     return new Fleet(redis, options, directory, simulator, addresses)
   }
 
+  /** A process got so little of the machine that it could not hand over in time: then gaps are told, as they must be. */
+  get wasHeldUp(): boolean {
+    return /"kind":"(drain-unfinished|stood-still|beats-lost|handover-slow)"/.test(this.log)
+  }
+
   get workers(): readonly string[] {
     return [...this.#workers.keys()]
   }

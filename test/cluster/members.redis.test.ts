@@ -6,6 +6,7 @@ import { SystemClock } from '../../src/lib/clock.ts'
 import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
 import { Keys } from '../../src/redis/keys.ts'
 import { RedisMembers } from '../../src/redis/members.ts'
+import { meltica } from '../cli/run.ts'
 import { eventually, startRedis, type TestRedis } from '../support/redis.ts'
 
 const facts: MemberFacts = {
@@ -129,5 +130,25 @@ describe('the list of members', () => {
     await redis.client.hset(key, 'a', old.replace(/^(\S+ \S+) \S+/, '$1 1000000'), 'x', 'no member')
     expect(ids(await b.beat())).to.deep.equal(['b'])
     expect((await redis.client.hkeys(key)).sort()).to.deep.equal(['#run', 'b'])
+  })
+
+  it('is looked at by check, which warns when the partitions are few for the members', async function () {
+    this.timeout(40_000)
+    const store = new RedisMembers(connection, keys)
+    for (const id of ['a', 'b', 'c']) await new Life(store, id).beat()
+    const settings = [`prefix=${keys.prefix}`, 'partitions=16', 'ingest.redundancy=4', 'cluster.expiryMs=60000']
+    const { out } = await meltica([
+      ...['check', '--json', '--redis', redis.url],
+      ...settings.flatMap((setting) => ['--set', setting]),
+    ])
+    const findings = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { name: string; severity: string; found: string })
+    const shown = findings.filter(({ name }) => name === 'partitions' || name === 'members')
+    expect(shown.map(({ name, severity, found }) => `${severity} ${name}: ${found}`)).to.deep.equal([
+      'warning partitions: 16 for 3 members',
+      'warning members: 3',
+    ])
   })
 })
