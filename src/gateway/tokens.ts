@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 
-/** What a token allows: `read` looks, `operate` changes what is taken and how, `trade` will change orders. */
+/** What a token allows: `read` looks, `operate` changes what is taken and how, `trade` will change orders; all may look. */
 export const ROLES = ['read', 'operate', 'trade'] as const
 export type Role = (typeof ROLES)[number]
 
@@ -31,7 +31,7 @@ export class Tokens {
   constructor(known: readonly KnownToken[]) {
     this.#known = known.map(({ name, roles, sha256 }) => ({
       hash: Buffer.from(sha256, 'hex'),
-      caller: { name, roles: new Set(roles) },
+      caller: { name, roles: new Set(['read', ...roles]) },
     }))
   }
 

@@ -82,18 +82,37 @@ describe('the admin API', () => {
     const key = { 'idempotency-key': randomUUID() }
     const first = await subscribe({}, key)
     await applied(first.body.commandId)
-    // As after a crash between the command and its answer: the key is known, the answer is not.
+    await forgetAnswers()
+    const before = await bench.written()
+    const second = await subscribe({}, key)
+    expect([second.status, second.body]).to.deep.equal([202, first.body])
+    expect(await bench.written()).to.equal(before)
+  })
+
+  it('answers an unsubscribe that was done and never answered as the first time', async () => {
+    const { body: made } = await subscribe()
+    await applied(made.commandId)
+    const path = `/v1/subscriptions/${made.subscriptionId}`
+    const headers = { 'idempotency-key': randomUUID() }
+    const first = await bench.ask('DELETE', path, { headers })
+    await applied(first.body.commandId)
+    await forgetAnswers()
+    const before = await bench.written()
+    const second = await bench.ask('DELETE', path, { headers })
+    expect([second.status, second.body]).to.deep.equal([202, first.body])
+    expect(await bench.written()).to.equal(before)
+    expect((await bench.ask('DELETE', path)).status).to.equal(404)
+  })
+
+  /** As after a crash between the command and its answer: the key is known, the answer is not. */
+  async function forgetAnswers(): Promise<void> {
     const { connection, keys } = bench.control
     const names = (await connection.send('keys', [`${keys.control('request:')}*`])) as string[]
     for (const name of names) {
       const text = (await connection.send('get', [name])) as string
       await connection.send('set', [name, `${text.split('\n')[0]}\n`, 'KEEPTTL'])
     }
-    const before = await bench.written()
-    const second = await subscribe({}, key)
-    expect([second.status, second.body]).to.deep.equal([202, first.body])
-    expect(await bench.written()).to.equal(before)
-  })
+  }
 
   it('lists page by page, everything once and in order', async () => {
     for (const consumer of ['a', 'b', 'c', 'd', 'e']) await applied((await subscribe({ consumer })).body.commandId)

@@ -136,7 +136,7 @@ export function subscriptionOperations(parts: SubscriptionParts): Operation[] {
         if (Object.keys(present(request.body)).length === 0) {
           throw refusedField('body', 'filters, throttleMs or both', request.body)
         }
-        const consumer = await consumerOf(parts, subscriptionId)
+        const consumer = await consumerOf(parts, request.commandId, subscriptionId)
         const payload = { subscriptionId, ...present(request.body) }
         return issue<'updateFilters'>(
           parts,
@@ -159,7 +159,7 @@ export function subscriptionOperations(parts: SubscriptionParts): Operation[] {
       refusals: ['not-found'],
       handle: async (request) => {
         const { subscriptionId } = request.params
-        const consumer = await consumerOf(parts, subscriptionId)
+        const consumer = await consumerOf(parts, request.commandId, subscriptionId)
         const payload = { subscriptionId }
         return issue<'unsubscribe'>(parts, request, { type: 'unsubscribe', ...consumer, payload }, { subscriptionId })
       },
@@ -173,8 +173,12 @@ export function subscriptionOperations(parts: SubscriptionParts): Operation[] {
  */
 async function consumerOf(
   { control, table }: SubscriptionParts,
+  commandId: string,
   subscriptionId: string,
 ): Promise<{ readonly consumer?: string }> {
+  // A repeated request whose command was issued, and has ended the subscription, when nobody could be told any more.
+  const issued = await control.status(commandId)
+  if (issued !== null) return { consumer: issued.consumer }
   const made = await control.status(subscriptionId)
   if (made?.status === 'pending' && made.type === 'subscribe') return { consumer: made.consumer }
   const found: Subscription | null = await table.subscription(subscriptionId)

@@ -63,9 +63,13 @@ export function workerOperations(parts: WorkerParts): Operation[] {
       answers: { 202: { ...ACCEPTED, schema: accepted } },
       refusals: ['not-found'],
       handle: async (request) => {
-        const isThere = (await all()).some((one) => one.worker === request.params.worker && one.state !== 'gone')
+        const { worker: wanted } = request.params
+        const isThere =
+          (await all()).some((one) => one.worker === wanted && one.state !== 'gone') ||
+          // A repeated request whose command was issued: the worker may have gone since, as it was told to.
+          (await parts.control.status(request.commandId)) !== null
         if (!isThere) {
-          throw new Problem('not-found', `expected a worker that is there, found none called ${request.params.worker}`)
+          throw new Problem('not-found', `expected a worker that is there, found none called ${wanted}`)
         }
         return issue<'drain'>(parts, request, { type: 'drain', payload: request.params })
       },
