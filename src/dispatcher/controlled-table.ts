@@ -20,6 +20,9 @@ const CHANNELS: readonly ControlledChannel[] = [
   ...([Channel.Trade, Channel.Quote, Channel.Ticker, Channel.Kline, Channel.OrderBook] as const),
 ]
 
+/** Topics remembered as stopped; beyond, the oldest are forgotten, and what still comes by them is told as unmapped. */
+const FORMER_MAX = 10_000
+
 export interface ControlledTableInput extends Omit<DispatchTableInput, 'rules' | 'version'> {
   readonly table: TableData
 }
@@ -40,6 +43,7 @@ export class ControlledRoutes {
   readonly #offered: OfferedTopics | null
   #infos: ReadonlyMap<string, InstrumentInfo> = new Map()
   readonly #byChannel = new Map<string, readonly TopicRoute[]>()
+  readonly #former = new Set<string>()
 
   constructor(fixed: Omit<ControlledTableInput, 'table' | 'instruments'>) {
     this.#fixed = fixed
@@ -48,7 +52,10 @@ export class ControlledRoutes {
 
   rebuild(table: TableData, instruments: readonly InstrumentInfo[]): DispatchTable {
     this.#infos = new Map(instruments.map((info) => [info.instrument, info]))
-    this.#byChannel.clear()
+    for (const [key, routes] of this.#byChannel) {
+      this.#byChannel.delete(key)
+      for (const { topic } of routes) this.#former.add(topic)
+    }
     for (const channel of CHANNELS) {
       const ways = this.#waysOf(table, channel)
       for (const info of instruments) this.#work(table, info, channel, ways)
@@ -72,7 +79,11 @@ export class ControlledRoutes {
     const { market, available } = this.#fixed
     const routes = new Map<string, TopicRoute>()
     for (const ofChannel of this.#byChannel.values()) for (const route of ofChannel) routes.set(route.topic, route)
-    return tableOf({ version, market, available }, routes)
+    for (const topic of this.#former) {
+      if (this.#former.size <= FORMER_MAX) break
+      this.#former.delete(topic)
+    }
+    return { ...tableOf({ version, market, available }, routes), former: new Set(this.#former) }
   }
 
   #waysOf(table: TableData, channel: ControlledChannel): Way[] {
@@ -84,6 +95,8 @@ export class ControlledRoutes {
   #work(table: TableData, info: InstrumentInfo, channel: ControlledChannel, ways: readonly Way[]): void {
     const key = fedKey(info.instrument, channel)
     const routes = this.#routesOf(table, info, channel, ways)
+    for (const { topic } of this.#byChannel.get(key) ?? []) this.#former.add(topic)
+    for (const { topic } of routes) this.#former.delete(topic)
     if (routes.length > 0) this.#byChannel.set(key, routes)
     else this.#byChannel.delete(key)
   }

@@ -421,7 +421,7 @@ export class Dispatcher implements VenueSink {
   }
 
   #unrouted(event: VenueEvent): void {
-    if (this.#table.ignored.has(event.topic)) {
+    if (this.#table.ignored.has(event.topic) || this.#table.former?.has(event.topic)) {
       this.#ignored++
       return
     }

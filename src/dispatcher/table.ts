@@ -55,6 +55,8 @@ export interface DispatchTable {
   readonly topics: readonly string[]
   /** Topics that are there and meant to be left out: what comes by them is no error. */
   readonly ignored: ReadonlySet<string>
+  /** Topics that were routed until commands stopped them: the venue's last events of them may be under way. */
+  readonly former?: ReadonlySet<string>
 }
 
 export interface DispatchTableInput {

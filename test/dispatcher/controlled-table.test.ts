@@ -65,6 +65,17 @@ describe('the dispatch table that commands have made', () => {
     expect(all.routes.get('btcusdt@bookTicker')?.filter).to.equal(null)
   })
 
+  it('remembers what it stopped, until it is wanted again', () => {
+    const table = tableWith(wish('a', {}))
+    const routes = new ControlledRoutes(fixed)
+    routes.rebuild(table, instruments)
+    table.apply([{ part: 'subscriptions', field: 'a', value: null }])
+    expect([...(routes.update(table, [wish('a', {})]).former ?? [])]).to.deep.equal(['btcusdt@trade'])
+    expect([...(routes.rebuild(table, instruments).former ?? [])]).to.deep.equal(['btcusdt@trade'])
+    table.apply([{ part: 'subscriptions', field: 'a', value: wish('a', {}) }])
+    expect([...(routes.update(table, [wish('a', {})]).former ?? [])]).to.deep.equal([])
+  })
+
   it('is the same when only what a change is about is worked out again', () => {
     const change = fc.record({
       id: fc.constantFrom('a', 'b', 'c', 'd'),
