@@ -82,7 +82,8 @@ export class BinanceRest implements VenueRest, VenuePolls {
       endpoint: 'exchangeInfo',
       query: { showPermissionSets: 'false' },
       weight: RequestWeight.exchangeInfo,
-      priority: RequestPriority.Poll,
+      // A process that starts can do nothing before it; behind the books that others mend it might wait for minutes.
+      priority: RequestPriority.Reconcile,
       timeoutMs: this.#timeoutMs,
     })
     const info = parseExchangeInfo(body, this.#options.market)

@@ -5,7 +5,7 @@ import { asMarket, asVenueSymbol } from '../../../src/domain/instrument.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { BinanceRest, type BinanceRestOptions } from '../../../src/venues/binance/binance.ts'
 import { depthWeight } from '../../../src/venues/binance/weights.ts'
-import type { BudgetReport, Permit, RequestBudget } from '../../../src/venues/budget.ts'
+import { type BudgetReport, type Permit, type RequestBudget, RequestPriority } from '../../../src/venues/budget.ts'
 import { VenueConnectionError, VenueProtocolError, VenueRateLimitError } from '../../../src/venues/errors.ts'
 
 const btc = asVenueSymbol('BTCUSDT')
@@ -107,7 +107,7 @@ describe('Binance REST', () => {
       depth: 1_000,
     })
     expect(asked).to.deep.equal(['/api/v3/depth?symbol=BTCUSDT&limit=1000'])
-    expect(budget.paid).to.deep.equal([{ weight: 50, priority: 0 }])
+    expect(budget.paid).to.deep.equal([{ weight: 50, priority: RequestPriority.Resync }])
     expect(budget.reports).to.deep.equal([{ status: 200, usedWeight: 57, retryAfterMs: null }])
   })
 
@@ -144,8 +144,8 @@ describe('Binance REST', () => {
       '/api/v3/aggTrades?symbol=BTCUSDT&fromId=3&limit=10',
     ])
     expect(budget.paid).to.deep.equal([
-      { weight: 25, priority: 1 },
-      { weight: 4, priority: 1 },
+      { weight: 25, priority: RequestPriority.Backfill },
+      { weight: 4, priority: RequestPriority.Backfill },
     ])
   })
 
@@ -206,7 +206,7 @@ describe('Binance REST', () => {
       },
     ])
     expect(budget).to.include({ limit: 1_200, offsetUs: 250_000 })
-    expect(budget.paid).to.deep.equal([{ weight: 20, priority: 2 }])
+    expect(budget.paid).to.deep.equal([{ weight: 20, priority: RequestPriority.Reconcile }])
   })
 
   it('tells the time of the venue', async () => {
