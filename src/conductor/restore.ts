@@ -42,7 +42,11 @@ export async function restore(
   if (snapshot !== null && snapshot.version === version && snapshot.streamId === place) {
     const book = restoredBook(snapshot, have, joined, levelsMax, digits, edges)
     const state = { ...newFusion(book, nowUs), ...rest, positions: { ...positions } }
-    return { state, base: { epoch: snapshot.epoch, streamId: snapshot.streamId }, rebuilt: false, writtenUs }
+    // Written under a greater bound: what is beyond ours would never be removed.
+    const isBeyond = Math.max(snapshot.bids.length, snapshot.asks.length) > levelsMax
+    if (isBeyond) book.ladder.unsettle()
+    const base = isBeyond ? writable : { epoch: snapshot.epoch, streamId: snapshot.streamId }
+    return { state, base, rebuilt: false, writtenUs }
   }
   const book =
     place === '0-0' ? new LiveBook(new Ladder(levelsMax)) : await rebuild(name, place, streams, levelsMax, joined)

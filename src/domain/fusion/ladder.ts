@@ -5,6 +5,11 @@ const POINT = 46
 const ZERO = 48
 /** Inserting so near to the best end moves fewer entries by hand than `splice` costs. */
 const NEAR_END = 48
+/**
+ * So many times the levels that are shown are kept: the price moves, and what was behind the bound comes before it. Only what
+ * is behind all of them is forgotten.
+ */
+export const KEPT_FACTOR = 2
 /** Levels that went stay in their place, because most come again; so many more than live ones may stay. */
 const GONE_MAX = 256
 
@@ -32,6 +37,8 @@ class Side {
   edge = ''
   /** Levels that are there. */
   count = 0
+  /** The copy lacks some of them. */
+  #isPartial = false
   readonly #byPrice = new Map<string, Rung>()
   /** Whether the greater price is better (bids). */
   readonly #greaterIsBetter: boolean
@@ -115,12 +122,40 @@ class Side {
     return levels
   }
 
-  settle(): void {
-    for (const rung of this.changes) {
-      rung.stored = rung.quantity !== ''
-      rung.changed = false
+  /** What is to be written to a copy that holds the best `levelsMax` levels. */
+  collect(head: string, levelsMax: number, set: string[], removed: string[]): void {
+    const { rungs } = this
+    if (!this.#isPartial && this.count <= levelsMax) {
+      for (const { price, quantity, stored } of this.changes) {
+        if (quantity !== '') set.push(head + trimDecimal(price), quantity)
+        else if (stored) removed.push(head + trimDecimal(price))
+      }
+      return
     }
+    let rank = 0
+    for (let at = rungs.length - 1; at >= 0; at--) {
+      const { price, quantity, stored, changed } = rungs[at] as Rung
+      if (quantity !== '' && rank < levelsMax) {
+        rank++
+        if (!stored || changed) set.push(head + trimDecimal(price), quantity)
+      } else if (stored) removed.push(head + trimDecimal(price))
+    }
+  }
+
+  settle(levelsMax: number): void {
+    if (!this.#isPartial && this.count <= levelsMax) {
+      for (const rung of this.changes) rung.stored = rung.quantity !== ''
+    } else {
+      let rank = 0
+      for (let at = this.rungs.length - 1; at >= 0; at--) {
+        const rung = this.rungs[at] as Rung
+        rung.stored = rung.quantity !== '' && rank < levelsMax
+        if (rung.stored) rank++
+      }
+    }
+    for (const rung of this.changes) rung.changed = false
     this.changes.length = 0
+    this.#isPartial = this.count > levelsMax
     if (this.rungs.length - this.count > GONE_MAX) this.#sweep()
   }
 
@@ -128,11 +163,19 @@ class Side {
     for (const rung of this.changes) rung.changed = false
     this.changes.length = 0
     this.#sweep()
-    for (const rung of this.rungs) {
-      rung.stored = false
-      rung.changed = true
-      this.changes.push(rung)
+    for (const rung of this.rungs) rung.stored = false
+    this.#isPartial = true
+  }
+
+  /** Worst price of which a copy of the best `levelsMax` levels says anything, '' where it says all there is. */
+  shownEdge(levelsMax: number): string {
+    if (this.count <= levelsMax) return this.edge
+    let rank = 0
+    for (let at = this.rungs.length - 1; at >= 0; at--) {
+      const { price, quantity } = this.rungs[at] as Rung
+      if (quantity !== '' && ++rank === levelsMax) return price
     }
+    return this.edge
   }
 
   /** Writes every price with more decimals. */
@@ -223,8 +266,8 @@ export interface LadderEdges {
 }
 
 /**
- * Both sides of a book, bounded, sorted at all times, with the changes since they were last stored elsewhere. What is shown
- * of a side has no holes: where levels were cut at the bound, nothing worse enters until the book is replaced.
+ * Both sides of a book, bounded, sorted at all times, with the changes since their best levels were last stored elsewhere. What
+ * is shown of a side has no holes: where levels were cut at the bound, nothing worse enters until the book is replaced.
  *
  * Prices keep the venue's digits as long as the venue writes all prices of an instrument with equally many; where it does
  * not, they are padded to the most it ever wrote.
@@ -245,11 +288,12 @@ export class Ladder {
     return this.#digits
   }
 
+  /** Of the copy, which holds the best `levelsMax` levels a side. */
   get edges(): LadderEdges {
-    return { bids: this.#bids.edge, asks: this.#asks.edge }
+    return { bids: this.#bids.shownEdge(this.levelsMax), asks: this.#asks.shownEdge(this.levelsMax) }
   }
 
-  /** As another ladder's were, whose levels this one was given. */
+  /** As those of the copy were, whose levels this one was given. */
   set edges({ bids, asks }: LadderEdges) {
     this.#bids.edge = bids === '' ? '' : this.#spell(bids)
     this.#asks.edge = asks === '' ? '' : this.#spell(asks)
@@ -282,8 +326,8 @@ export class Ladder {
       const level = asks[at] as Level
       this.#asks.set(this.#spell(level[0]), level[1])
     }
-    this.#bids.cut(this.levelsMax)
-    this.#asks.cut(this.levelsMax)
+    this.#bids.cut(KEPT_FACTOR * this.levelsMax)
+    this.#asks.cut(KEPT_FACTOR * this.levelsMax)
   }
 
   /** The whole book anew: nothing of what was there before stays. */
@@ -292,8 +336,8 @@ export class Ladder {
     for (const levels of [bids, asks]) for (const [price] of levels) this.#spell(price)
     this.#bids.replace(bids.map(([price, quantity]) => [this.#spell(price), quantity]))
     this.#asks.replace(asks.map(([price, quantity]) => [this.#spell(price), quantity]))
-    this.#bids.cut(this.levelsMax)
-    this.#asks.cut(this.levelsMax)
+    this.#bids.cut(KEPT_FACTOR * this.levelsMax)
+    this.#asks.cut(KEPT_FACTOR * this.levelsMax)
   }
 
   /** The best `count` levels, best first. */
@@ -309,15 +353,15 @@ export class Ladder {
   changes(): LadderChanges {
     const set: string[] = []
     const removed: string[] = []
-    collect('b:', this.#bids.changes, set, removed)
-    collect('a:', this.#asks.changes, set, removed)
+    this.#bids.collect('b:', this.levelsMax, set, removed)
+    this.#asks.collect('a:', this.levelsMax, set, removed)
     return { set, removed }
   }
 
   /** The copy has everything. */
   settle(): void {
-    this.#bids.settle()
-    this.#asks.settle()
+    this.#bids.settle(this.levelsMax)
+    this.#asks.settle(this.levelsMax)
   }
 
   /** The copy has nothing: every level counts as changed. */
@@ -351,11 +395,4 @@ function pad(price: string, digits: number): string {
   const scale = scaleOf(price)
   if (scale >= digits) return price
   return `${price}${scale === 0 ? '.' : ''}${'0'.repeat(digits - scale)}`
-}
-
-function collect(head: string, changes: readonly Rung[], set: string[], removed: string[]): void {
-  for (const { price, quantity, stored } of changes) {
-    if (quantity !== '') set.push(head + trimDecimal(price), quantity)
-    else if (stored) removed.push(head + trimDecimal(price))
-  }
 }

@@ -96,9 +96,7 @@ export function restoredBook(
 ): LiveBook {
   const ladder = new Ladder(levelsMax, digits)
   ladder.replace(levels.bids, levels.asks)
-  // Another bound may have cut them here.
-  const cut = ladder.edges
-  ladder.edges = { bids: cut.bids || edges.bids, asks: cut.asks || edges.asks }
+  ladder.edges = edges
   ladder.settle()
   return new LiveBook(ladder, have, joined)
 }

@@ -2,9 +2,10 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { compareDecimal, isZeroDecimal, trimDecimal } from '../../../src/domain/decimal.ts'
 import type { Level } from '../../../src/domain/event.ts'
-import { Ladder } from '../../../src/domain/fusion/ladder.ts'
+import { KEPT_FACTOR, Ladder } from '../../../src/domain/fusion/ladder.ts'
 
-const LEVELS_MAX = 12
+const LEVELS_MAX = 6
+const KEPT = LEVELS_MAX * KEPT_FACTOR
 
 /** One side as a map that is sorted whenever it is asked. */
 class NaiveSide {
@@ -23,9 +24,9 @@ class NaiveSide {
       if (isZeroDecimal(quantity)) this.levels.delete(trimDecimal(price))
       else this.levels.set(trimDecimal(price), quantity)
     }
-    const beyond = this.top(Number.POSITIVE_INFINITY).slice(LEVELS_MAX)
+    const beyond = this.top(Number.POSITIVE_INFINITY).slice(KEPT)
     for (const [price] of beyond) this.levels.delete(price)
-    if (beyond.length > 0) this.#edge = this.top(LEVELS_MAX).at(-1)?.[0] ?? null
+    if (beyond.length > 0) this.#edge = this.top(KEPT).at(-1)?.[0] ?? null
   }
 
   top(count: number): Level[] {
@@ -73,16 +74,17 @@ describe('ladder', () => {
           for (let at = 0; at + 1 < set.length; at += 2) copy.set(set[at] as string, set[at + 1] as string)
           ladder.settle()
           expect(ladder.changesCount).to.equal(0)
-          const expected = [
-            ...[...naive.bids.levels].map(([at, much]) => [`b:${at}`, much]),
-            ...[...naive.asks.levels].map(([at, much]) => [`a:${at}`, much]),
+          const expected: string[][] = [
+            ...naive.bids.top(LEVELS_MAX).map(([at, much]) => [`b:${at}`, much]),
+            ...naive.asks.top(LEVELS_MAX).map(([at, much]) => [`a:${at}`, much]),
           ]
           expect([...copy].sort()).to.deep.equal(expected.sort())
         }
         ladder.unsettle()
         const { set, removed } = ladder.changes()
         expect(removed).to.deep.equal([])
-        expect(set).to.have.length(2 * (ladder.bidsCount + ladder.asksCount))
+        const shown = [ladder.bidsCount, ladder.asksCount].map((count) => Math.min(count, LEVELS_MAX))
+        expect(set).to.have.length(2 * shown.reduce((sum, count) => sum + count))
       }),
       { numRuns: Number(process.env.LADDER_RUNS ?? 1_000) },
     )
