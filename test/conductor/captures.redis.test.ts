@@ -138,7 +138,8 @@ function expectRecord(wire: Wire, instrument: string, record: Snapshot): void {
     epoch,
     have: `${book.have}`,
   })
-  expect(record.quality === 'LIVE').to.equal(book.joined)
+  // The owner's word may be ahead of the stream.
+  if (record.quality === 'LIVE') expect(book.joined).to.equal(true)
   for (const side of ['bids', 'asks'] as const) {
     const levels = record[side]
     expect(levels.length, `${side} of ${instrument}`).to.be.at.least(Math.min(500, book.levelsCount[side]))
