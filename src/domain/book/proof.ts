@@ -2,7 +2,7 @@ import type { Level } from '../event.ts'
 import { Mismatch } from '../quality.ts'
 import { decimalKey } from './decimal-key.ts'
 import { type LevelChanges, ShadowBook, type ShadowSide } from './shadow-book.ts'
-import { type BestPrices, Tickers } from './tickers.ts'
+import { type BestPrices, type KeyedPrices, Tickers } from './tickers.ts'
 
 /** Absolute levels of the closed range of update ids `first`..`last`. */
 export interface BookUpdate extends LevelChanges {
@@ -85,12 +85,6 @@ export class BookProof {
   #ask = 0
   #askQuantity = 0
   #topFirst = 0
-  /** The ticker compared with last, as keys. */
-  #keyed: BestPrices | null = null
-  #keyedBid = 0
-  #keyedBidQuantity = 0
-  #keyedAsk = 0
-  #keyedAskQuantity = 0
 
   get have(): number {
     return this.#have
@@ -355,19 +349,12 @@ export class BookProof {
     this.#topFirst = first
   }
 
-  #agrees(ticker: BestPrices, bid: number, bidQuantity: number, ask: number, askQuantity: number): boolean {
-    if (this.#keyed !== ticker) {
-      this.#keyed = ticker
-      this.#keyedBid = decimalKey(ticker.bidPrice)
-      this.#keyedBidQuantity = decimalKey(ticker.bidQuantity)
-      this.#keyedAsk = decimalKey(ticker.askPrice)
-      this.#keyedAskQuantity = decimalKey(ticker.askQuantity)
-    }
+  #agrees(ticker: KeyedPrices, bid: number, bidQuantity: number, ask: number, askQuantity: number): boolean {
     return (
-      this.#keyedBid === bid &&
-      this.#keyedBidQuantity === bidQuantity &&
-      this.#keyedAsk === ask &&
-      this.#keyedAskQuantity === askQuantity
+      ticker.bid === bid &&
+      ticker.bidQuantity === bidQuantity &&
+      ticker.ask === ask &&
+      ticker.askQuantity === askQuantity
     )
   }
 

@@ -1,3 +1,5 @@
+import { decimalKey } from './decimal-key.ts'
+
 /** Best bid and ask as the venue told them, in its digits; `updateId` counts in the numbering of the book's updates. */
 export interface BestPrices {
   readonly updateId: number
@@ -7,9 +9,19 @@ export interface BestPrices {
   readonly askQuantity: string
 }
 
+/** The same as keys (`decimal-key.ts`). */
+export interface KeyedPrices {
+  readonly updateId: number
+  readonly bid: number
+  readonly bidQuantity: number
+  readonly ask: number
+  readonly askQuantity: number
+}
+
 /** How many are kept; one that is needed later than that is not guessed at. A power of two. */
 const KEPT_MAX = 32
 const LINES_MAX = 4
+const KEYS = 4
 
 /** What one connection showed of the tickers. */
 export interface TickerLine {
@@ -25,7 +37,8 @@ export interface TickerLine {
  */
 export class Tickers {
   readonly #ids = new Float64Array(KEPT_MAX)
-  readonly #kept: (BestPrices | null)[] = new Array<null>(KEPT_MAX).fill(null)
+  /** Four keys for each. The texts would hold the frames they were cut from, 14 kB an instrument. */
+  readonly #keys = new Float64Array(KEPT_MAX * KEYS)
   /** How many were ever kept; the newest stands at `count - 1`. */
   #count = 0
   #lines: TickerLine[] = []
@@ -47,10 +60,10 @@ export class Tickers {
   }
 
   /** The newest at or below `updateId`; null where it is not known for certain. */
-  governing(updateId: number): BestPrices | null {
+  governing(updateId: number): KeyedPrices | null {
     const oldest = Math.max(0, this.#count - KEPT_MAX)
     for (let at = this.#count - 1; at >= oldest; at--) {
-      if ((this.#ids[at & (KEPT_MAX - 1)] as number) <= updateId) return this.#kept[at & (KEPT_MAX - 1)] as BestPrices
+      if ((this.#ids[at & (KEPT_MAX - 1)] as number) <= updateId) return this.#at(at & (KEPT_MAX - 1))
     }
     return null
   }
@@ -69,14 +82,29 @@ export class Tickers {
   /** Some may have been missed, so nothing from before can be leant on. */
   forget(): void {
     this.#count = 0
-    this.#kept.fill(null)
     this.#lines = []
     this.#current = null
   }
 
+  #at(slot: number): KeyedPrices {
+    const [bid, bidQuantity, ask, askQuantity] = this.#keys.subarray(slot * KEYS, (slot + 1) * KEYS)
+    return { updateId: this.#ids[slot], bid, bidQuantity, ask, askQuantity } as KeyedPrices
+  }
+
   #put(at: number, ticker: BestPrices): void {
-    this.#ids[at & (KEPT_MAX - 1)] = ticker.updateId
-    this.#kept[at & (KEPT_MAX - 1)] = ticker
+    const slot = at & (KEPT_MAX - 1)
+    const keys = this.#keys
+    this.#ids[slot] = ticker.updateId
+    keys[slot * KEYS] = decimalKey(ticker.bidPrice)
+    keys[slot * KEYS + 1] = decimalKey(ticker.bidQuantity)
+    keys[slot * KEYS + 2] = decimalKey(ticker.askPrice)
+    keys[slot * KEYS + 3] = decimalKey(ticker.askQuantity)
+  }
+
+  #move(from: number, to: number): void {
+    const slot = from & (KEPT_MAX - 1)
+    this.#ids[to & (KEPT_MAX - 1)] = this.#ids[slot] as number
+    this.#keys.copyWithin((to & (KEPT_MAX - 1)) * KEYS, slot * KEYS, (slot + 1) * KEYS)
   }
 
   /** One that came behind a newer one: the copy of another connection, or it was overtaken. */
@@ -87,7 +115,7 @@ export class Tickers {
     if (at >= oldest && this.#ids[at & (KEPT_MAX - 1)] === ticker.updateId) return
     if (at < oldest && this.#count >= KEPT_MAX) return
     for (let move = this.#count; move > at + 1; move--) {
-      this.#put(move, this.#kept[(move - 1) & (KEPT_MAX - 1)] as BestPrices)
+      this.#move(move - 1, move)
     }
     this.#put(at + 1, ticker)
     this.#count++
