@@ -80,6 +80,18 @@ export function seedOf(
   return { routes, subscriptions }
 }
 
+/** Whether what the configuration names is what its consumer is subscribed to: it seeds once, and commands go on from there. */
+export function isAsConfigured(configured: readonly SeedRoute[], subscriptions: Iterable<Subscription>): boolean {
+  const named = configured.flatMap(({ market, type, instruments }) =>
+    instruments.map((one) => `${market}:${one}:${type}`),
+  )
+  const found: string[] = []
+  for (const { consumer, market, instrument, type } of subscriptions) {
+    if (consumer === CONFIG_CONSUMER) found.push(`${market}:${instrument}:${type}`)
+  }
+  return named.sort().join(' ') === found.sort().join(' ')
+}
+
 function routeOf(routeId: string, rule: SeedRoute, offer: VenueOffer | undefined, sinceVersion: number): Route {
   return {
     routeId,

@@ -1,7 +1,7 @@
 import type { Config } from '../config/schema.ts'
 import type { ChannelGate } from '../control/channel-gate.ts'
 import { type ControlIncident, ControlMember } from '../control/member.ts'
-import { type SeedRoute, seedOf, type VenueOffer } from '../control/seed.ts'
+import { isAsConfigured, type SeedRoute, seedOf, type VenueOffer } from '../control/seed.ts'
 import type { Change, TableData } from '../control/table-data.ts'
 import { filterOf } from '../dispatcher/table.ts'
 import { asVenueSymbol } from '../domain/instrument.ts'
@@ -37,6 +37,7 @@ export interface ControlOnRedisParts {
 export class ControlPart implements FollowedTable {
   readonly gate: ChannelGate
   readonly reports: ReportSink
+  readonly #parts: ControlOnRedisParts
   readonly #member: ControlMember
   readonly #connections: readonly RedisConnection[]
   readonly #callbacks: ((table: TableData, changes: readonly Change[] | null) => void)[] = []
@@ -44,6 +45,7 @@ export class ControlPart implements FollowedTable {
   #started: Promise<void> | null = null
 
   constructor(parts: ControlOnRedisParts) {
+    this.#parts = parts
     const { config, keys, clock, worker, logger, tellOps, signal } = parts
     this.#aborted = new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
     const open = (kind: ConnectionKind): RedisConnection => new RedisConnection(parts.options, kind)
@@ -100,6 +102,12 @@ export class ControlPart implements FollowedTable {
   async #begin(): Promise<void> {
     await Promise.all(this.#connections.map((connection) => connection.ready()))
     await this.#member.start()
+    const { table } = this
+    const { routes, logger } = this.#parts
+    if (table === null || isAsConfigured(routes, table.subscriptions.values())) return
+    const message =
+      'the dispatch table in Redis is in force; it differs from the routes of the configuration, which seed it once'
+    logger.warn('routes-differ', message, { version: table.version })
   }
 }
 

@@ -6,6 +6,9 @@ import type { Logger } from '../telemetry/logger.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import type { OpsTeller } from './ops-teller.ts'
 
+/** Of an issuer's name. */
+const NAME_MAX = 128
+
 export interface ResyncCommandsParts {
   readonly control: Pick<ControlClient, 'submit'>
   readonly worker: string
@@ -24,7 +27,12 @@ export function resyncCommands({ control, worker, clock, logger, tellOps }: Resy
       tellOps({ kind: 'resync-asked', severity: 'warning', message, ...name, reason })
       control
         .submit({
-          ...{ id: randomUUID(), type: 'resync', issuer: `conductor:${worker}`, consumer: 'conductor' },
+          ...{
+            id: randomUUID(),
+            type: 'resync',
+            issuer: `conductor:${worker}`.slice(0, NAME_MAX),
+            consumer: 'conductor',
+          },
           ...{ trace: randomBytes(16).toString('hex'), issuedAtUs: clock.nowUs(), payload: { ...name, reason } },
         })
         // The conductor asks again while it doubts.
