@@ -22,7 +22,11 @@ describe('the command line', () => {
       ['start', '--replay', '/nope.gz'],
       /--replay: expected a capture .*, found no file "\/nope.gz"/,
     ],
-    ['a role that is none', ['start', '--roles', 'cook'], /roles.0: expected one of ingest, conductor, gateway.*, found "cook"/],
+    [
+      'a role that is none',
+      ['start', '--roles', 'cook'],
+      /roles.0: expected one of ingest, conductor, gateway.*, found "cook"/,
+    ],
     ['an unknown setting', ['config', '--set', 'ingest.redundncy=2'], /the nearest is ingest\.redundancy/],
     [
       'a settings file that is not there',
