@@ -3,10 +3,10 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 /**
  * V8 lets a heap grow to a multiple of what lives in it before it looks for garbage, the more so the less CPU it gets. What
  * a worker holds dies old (events wait for Redis, and for a fail-over), so most of a large heap would be such garbage: a
- * worker with 2,000 instruments holds 300 MB and would take a gigabyte. Above `high` it may grow by a third between two
+ * worker with 2,000 instruments holds 300 MB and would take a gigabyte. Above `high` it may grow by a fifth between two
  * collections, which costs a small one some throughput and a large one little.
  */
-export const heapBounds = { highBytes: 256 * 1024 * 1024, lowBytes: 160 * 1024 * 1024, slowGrowthPercent: 30 } as const
+export const heapBounds = { highBytes: 192 * 1024 * 1024, lowBytes: 128 * 1024 * 1024, slowGrowthPercent: 20 } as const
 
 const LOOK_MS = 1_000
 
