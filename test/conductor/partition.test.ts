@@ -38,7 +38,7 @@ const happening = fc.constantFrom(
     'spoil',
     'mend',
   ] as const),
-  ...(['fail-before', 'fail-after', 'epoch', 'fail-over', 'trim', 'garbage'] as const),
+  ...(['fail-before', 'fail-after', 'epoch', 'fail-over', 'trim', 'trim', 'garbage'] as const),
 )
 const story = fc.array(fc.oneof(bookEvent, happening), { minLength: 5, maxLength: 60 })
 
@@ -152,7 +152,7 @@ class World {
         break
       case 'trim':
         this.trimmed = true
-        for (const channel of FusedChannels) redis.trim(channel, 8)
+        for (const channel of FusedChannels) redis.trim(channel, 2)
         break
       case 'garbage':
         redis.spoilStream('TRADE')
@@ -233,11 +233,14 @@ function judge({ redis, naive, trades, trimmed }: World): void {
   const ends: Record<FusedChannel, number> = { ORDERBOOK: 0, TRADE: 0, QUOTE: 0 }
   let counted = 0
   let lost = 0
+  let windowEnd: number | null = null
   for (const { data, quality } of redis.fused) {
-    const { ranges, window } = JSON.parse(data) as {
+    const { ranges, window, suppressed } = JSON.parse(data) as {
       ranges: Record<FusedChannel, [string, string]>
-      window: { trades: number }
+      window: { start: number; end: number; trades: number }
+      suppressed: number
     }
+    let folded = 0
     for (const channel of FusedChannels) {
       const range = ranges[channel]
       if (range === undefined) continue
@@ -247,13 +250,17 @@ function judge({ redis, naive, trades, trimmed }: World): void {
       if (missing > 0 && ends[channel] > 0) expect(quality).to.not.equal('LIVE')
       if (channel === 'TRADE') lost += missing
       ends[channel] = Number(range[1])
+      folded += Number(range[1]) - Number(range[0]) + 1
     }
     counted += window.trades
+    expect(suppressed).to.equal(Math.max(0, folded - 1))
+    if (windowEnd !== null) expect(window.start).to.equal(windowEnd)
+    windowEnd = window.end
   }
   expect(counted).to.equal(trades - lost)
   for (const channel of FusedChannels) {
     const last = redis.streams[channel].findLast(([, fields]) => fields.length > 2)
-    expect(ends[channel], `${channel} to its end`).to.equal(Number(last?.[1][11] ?? 0))
+    if (last !== undefined) expect(ends[channel], `${channel} to its end`).to.equal(Number(last[1][11]))
   }
   const { record } = redis
   if (record === null) throw new Error('expected a record')
