@@ -8,7 +8,8 @@ describe('the command line over the API', function () {
   let api: string
 
   before(async () => {
-    fleet = await TableFleet.open({ instruments: 1, rate: 200, seed: 1, settings: ['routes=[]'] })
+    const routes = 'routes=[{ type: QUOTE, market: BINANCE-SPOT, instruments: ["*"] }]'
+    fleet = await TableFleet.open({ instruments: 1, rate: 200, seed: 1, settings: [routes] })
     fleet.start('a', 'ingest')
     api = await fleet.startGateway('g')
     await fleet.settled('a')
@@ -41,7 +42,18 @@ describe('the command line over the API', function () {
     expect(people.out).to.match(/btcusdt@trade +flowing/)
     const ended = await run('unsubscribe', subscriptionId)
     expect(ended.lines[0]).to.include({ type: 'unsubscribe', status: 'effective' })
-    expect((await run('subscriptions')).lines).to.deep.equal([])
+    expect((await run('subscriptions', '--consumer', 'desk')).lines).to.deep.equal([])
+  })
+
+  it('ends also what the configuration had seeded, for every instrument that its pattern names', async () => {
+    expect((await fleet.venueState()).streams).to.deep.equal(['btcusdt@bookTicker'])
+    const [seeded] = (await run('subscriptions')).lines
+    expect(seeded).to.include({ consumer: 'config', instrument: '*', type: 'QUOTE' })
+    const ended = await run('unsubscribe', String(seeded?.subscriptionId))
+    expect(ended.lines[0]).to.include({ status: 'effective' })
+    const topics = (ended.lines[0]?.topics ?? []) as { topic: string; state: string }[]
+    expect(topics.map(({ topic, state }) => [topic, state])).to.deep.equal([['btcusdt@bookTicker', 'stopped']])
+    expect((await fleet.venueState()).streams).to.deep.equal([])
   })
 
   it('says what was refused and why, with exit codes that tell whose fault it is', async () => {
@@ -58,7 +70,7 @@ describe('the command line over the API', function () {
 
   it('shows routes, limits and dead letters', async () => {
     const routes = await run('routes')
-    expect(routes.lines.map(({ type }) => type)).to.deep.equal(['TRADE', 'QUOTE', 'TICKER', 'KLINE', 'ORDERBOOK'])
+    expect(routes.lines.map(({ type }) => type)).to.deep.equal(['QUOTE', 'TRADE', 'TICKER', 'KLINE', 'ORDERBOOK'])
     expect((await run('limits')).code).to.equal(0)
     await fleet.redis.client.xadd('meltica:{control}:commands', '*', 'id', 'nonsense')
     let letters = await run('dead-letters')
