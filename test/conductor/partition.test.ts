@@ -181,7 +181,10 @@ class World {
     // Longer than a record that could not be written is left alone, and than any pause after a lost race.
     await this.pass(100)
     this.clock.advance(6_000)
+    // What was lost shows with what comes next.
     this.book({ kind: 'delta', bids: [['0.50', '9']], asks: [] })
+    await this.happen('trade')
+    await this.happen('quote')
     for (const loop of this.loops) {
       let done = false
       void loop.catchUp(this.#names).then(() => {
