@@ -24,7 +24,9 @@ export interface Topology {
 }
 
 const MASTER_NAME = 'market'
-const READY_MS = 10_000
+/** Longest waits, for machines with much else to do. */
+const READY_MS = 30_000
+const FAILED_OVER_MS = 30_000
 const REPLICA = ['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1', '--repl-timeout', '5']
 
 export interface SentinelTopology extends Topology {
@@ -84,7 +86,7 @@ export async function startSentinel(
       eventually(async () => {
         const now = await master()
         return now !== from && /role:master/.test(await now.client.info('replication')) ? now : null
-      }, 15_000),
+      }, FAILED_OVER_MS),
     stop: async () => {
       for (const sentinel of sentinels) await sentinel.stop()
       await Promise.all(nodes.map((node) => node.stop()))
@@ -188,7 +190,7 @@ export async function startCluster(nodeTimeoutMs = 800): Promise<ClusterTopology
         const states = await Promise.all(tellers.map((node) => node.client.call('CLUSTER', 'INFO')))
         const agreed = owners.every((owner) => owner !== undefined && owner !== from && owner === owners[0])
         return agreed && states.every((text) => /cluster_state:ok/.test(String(text))) ? owners[0] : null
-      }, 15_000),
+      }, FAILED_OVER_MS),
     stop: async () => {
       await Promise.all(proxies.map((proxy) => proxy.close()))
       await Promise.all(nodes.map((node) => node.stop()))
