@@ -51,6 +51,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       say(line)
     })
     await operators.close()
+    if (operators.failure !== null) wrong.push(operators.failure)
     const commands = await operators.outcome()
     const open = await system.healed(HEAL_MS)
     if (open > 0) wrong.push(`${open} gaps stay open ${HEAL_MS} ms after the last harm`)

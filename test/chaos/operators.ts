@@ -2,7 +2,8 @@ import { Random } from '../../src/simulator/market/random.ts'
 
 const TOKEN = 'chaos-operator-token'
 export const GATEWAY_TOKENS = JSON.stringify([{ name: 'chaos', roles: ['read', 'operate'], token: TOKEN }])
-const TRIES_MAX = 40
+/** A minute: all gateways may be down, and start slowly on a busy machine. */
+const TRIES_MAX = 120
 const RETRY_MS = 500
 const REQUEST_MS_MAX = 8_000
 
@@ -18,6 +19,8 @@ export class Operators {
   readonly #random: Random
   readonly #commands: string[] = []
   readonly #open: string[] = []
+  /** Why it could not go on. */
+  failure: string | null = null
   #retries = 0
   #keys = 0
   #closed = false
@@ -27,7 +30,9 @@ export class Operators {
     this.#addresses = addresses
     this.#instruments = instruments
     this.#random = new Random(seed, 9)
-    this.#loop = this.#work(everyMs)
+    this.#loop = this.#work(everyMs).catch((error: unknown) => {
+      this.failure = String(error)
+    })
   }
 
   async close(): Promise<void> {
