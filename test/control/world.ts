@@ -5,7 +5,7 @@ import { type SeedRoute, seedOf } from '../../src/control/seed.ts'
 import type { Change, TableData } from '../../src/control/table-data.ts'
 import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
 import { SystemClock } from '../../src/lib/clock.ts'
-import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
+import { RedisConnection, type RedisConnectionOptions, redisAt } from '../../src/redis/connection.ts'
 import { RedisControlClient } from '../../src/redis/control-client.ts'
 import { RedisTableReader } from '../../src/redis/control-reader.ts'
 import { RedisTopicReports } from '../../src/redis/control-reports.ts'
@@ -47,14 +47,14 @@ export class ControlBench {
   readonly reports: RedisTopicReports
   readonly incidents: ControlIncident[] = []
   readonly clock = new SystemClock()
-  readonly #url: string
+  readonly #options: RedisConnectionOptions
   readonly #open: RedisConnection[] = []
   readonly #members: ControlMember[] = []
   /** Where nobody holds a copy there is nothing to wait for. */
   settleMs = 0
 
-  constructor(url: string, prefix: string) {
-    this.#url = url
+  constructor(where: string | RedisConnectionOptions, prefix: string) {
+    this.#options = typeof where === 'string' ? redisAt(where) : where
     this.keys = new Keys(prefix, 16)
     this.connection = this.connect('command')
     const { connection, keys, clock } = this
@@ -64,7 +64,7 @@ export class ControlBench {
   }
 
   connect(kind: 'command' | 'blocking'): RedisConnection {
-    const connection = new RedisConnection(redisAt(this.#url), kind)
+    const connection = new RedisConnection(this.#options, kind)
     this.#open.push(connection)
     return connection
   }
