@@ -3,7 +3,7 @@ import type { ResyncReason } from '../../src/conductor/resync-requests.ts'
 import type { BookName } from '../../src/conductor/snapshot-store.ts'
 import { SystemClock } from '../../src/lib/clock.ts'
 import { RedisCommitLog } from '../../src/redis/commit-log.ts'
-import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
+import { RedisConnection, type RedisConnectionOptions, redisAt } from '../../src/redis/connection.ts'
 import { Keys } from '../../src/redis/keys.ts'
 import { RedisSourceStreams } from '../../src/redis/source-streams.ts'
 
@@ -18,13 +18,14 @@ export const PARTITIONS = 16
 
 /** A conductor on a real Redis that owns every partition unless said otherwise. */
 export async function openConductor(
-  url: string,
+  redis: string | RedisConnectionOptions,
   prefix: string,
   more: Partial<ConductorParts> = {},
   partitions: ReadonlySet<number> = new Set(Array.from({ length: PARTITIONS }, (_, index) => index)),
 ): Promise<TestConductor> {
-  const connection = new RedisConnection(redisAt(url), 'command')
-  const waiting = new RedisConnection(redisAt(url), 'blocking')
+  const options = typeof redis === 'string' ? redisAt(redis) : redis
+  const connection = new RedisConnection(options, 'command')
+  const waiting = new RedisConnection(options, 'blocking')
   await Promise.all([connection.ready(), waiting.ready()])
   const keys = new Keys(prefix, PARTITIONS)
   const incidents: ConductorIncident[] = []
