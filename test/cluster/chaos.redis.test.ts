@@ -38,7 +38,7 @@ describe('three ingest processes under harm at random', function () {
     const settings = ['cluster.handoverMs=2000', 'venues.binance.depthLimit=100']
     fleet = await Fleet.open({ instruments: INSTRUMENTS, rate: RATE, seed: SEED, partitions: PARTITIONS, settings })
     for (const id of WORKERS) fleet.startWorker(id)
-    await fleet.settled(WORKERS, 1, 60_000)
+    await fleet.settled(WORKERS, 1, 180_000)
     const [fromMs, before] = [await fleet.nowMs(), await fleet.entries()]
     const report = await harmAtRandom(fleet, {
       ...{ seconds: SECONDS, seed: SEED, stopMs: STOP_MS, pauseMsMax: PAUSE_MS_MAX, atOnceMax: AT_ONCE_MAX },

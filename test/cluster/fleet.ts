@@ -134,7 +134,7 @@ export class Fleet {
   }
 
   /** Waits until this worker, as it runs now, beats and owns something. */
-  async works(id: string, timeoutMs = 60_000): Promise<void> {
+  async works(id: string, timeoutMs = 180_000): Promise<void> {
     const sinceUs = (await this.nowMs()) * 1_000
     await eventually(async () => {
       const member = (await this.members()).get(id)
