@@ -18,7 +18,9 @@ import { type CallRoom, type LineKey, type LineShared, putOffer } from './line.t
 import type { LineOffer } from './line-offer.ts'
 
 /** Why the venue is asked for a snapshot. */
-export type ResyncReason = 'start' | 'gap' | 'quiet' | Mismatch | 'silent' | 'edge' | 'blind' | 'refresh' | 'asked'
+export type ResyncReason =
+  | ('start' | 'gap' | 'quiet' | Mismatch | 'silent' | 'asked')
+  | ('suspect' | 'edge' | 'blind' | 'refresh')
 
 /** The bounds of the proof; every number has its default in `options.ts`. */
 export interface BookLimits {
@@ -76,7 +78,7 @@ const REFRESH_BYTES = 128 * 1_024
 /** A refresh that another writer was faster than is tried so often. */
 const REFRESH_TRIES_MAX = 8
 /** With these the asking can wait for its turn and need not be repeated when it fails. */
-const UNHURRIED: ReadonlySet<ResyncReason> = new Set<ResyncReason>(['edge', 'blind', 'refresh'])
+const UNHURRIED: ReadonlySet<ResyncReason> = new Set<ResyncReason>(['suspect', 'edge', 'blind', 'refresh'])
 
 const NO_LINE: GuardedLine = {
   ...{ waiting: () => [], interrupted: () => {}, push: () => {}, have: -1 },
@@ -110,6 +112,8 @@ export class BookGuard {
   #lastTickerUs = 0
   #lastDeltaId = 0
   #holedSweeps = 0
+  #said = false
+  #auditWanted = false
   /** Wrong verdicts that were told. */
   #wrong = 0
 
@@ -140,7 +144,11 @@ export class BookGuard {
     const before = this.#quality
     const owner = this.#owner
     this.#quality = stepQuality(before, fact, owner.nowMs(), owner.nowUs(), this.#limits.quarantine)
-    if (this.#quality.shown !== before.shown) owner.changed(this)
+    // Whoever had the book before may have said another word.
+    const begins = !this.#said && (fact.kind === 'unjoined' || fact.kind === 'joined')
+    if (this.#quality.shown === before.shown && !begins) return
+    this.#said = true
+    owner.changed(this)
     if (fact.kind === 'resynced' || fact.kind === 'joined') for (const done of this.#asked.splice(0)) done()
   }
 
@@ -313,6 +321,7 @@ export class BookGuard {
     if (this.#quality.doubt !== null && (this.proof?.wrongSince ?? 0) > last) return
     this.#snapshot = null
     this.#recorded = null
+    this.#auditWanted = false
     this.#refreshedMs = this.#owner.nowMs()
     this.fact({ kind: 'resynced' })
     if (this.proof !== null && this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
@@ -372,6 +381,7 @@ export class BookGuard {
     }
     if (proof === null) return nowMs - this.#refreshedMs >= this.#limits.refreshMs ? 'refresh' : null
     if (proof.blind) return 'blind'
+    if (this.#auditWanted) return 'suspect'
     if (proof.reachBelow(this.#limits.reachLevelsMin)) return 'edge'
     return nowMs - this.#refreshedMs >= this.#limits.refreshMs ? 'refresh' : null
   }
@@ -394,6 +404,8 @@ export class BookGuard {
   /** Wrong verdicts are told, also those that the next delta took back at once. */
   #tellWrong(wrong: number): void {
     this.#wrong = wrong
+    // A right verdict may follow because the top has moved on from what is wrong.
+    this.#auditWanted = true
     this.#owner.suspected(this)
   }
 

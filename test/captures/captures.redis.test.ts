@@ -16,6 +16,7 @@ import {
 import { type Expected, expectedOf } from '../support/oracle.ts'
 import { startPrivateRedis, type TestRedis } from '../support/redis.ts'
 import {
+  depthIds,
   interleaved,
   randomOf,
   renamed,
@@ -23,10 +24,12 @@ import {
   withLateSnapshot,
   withLostDelta,
   withoutSnapshots,
+  withSnapshotBehind,
+  withStayingCorruption,
   withSwappedDeltas,
   withUnusableSnapshot,
 } from '../support/variants.ts'
-import { expectDense, expectDigits, expectOracle, instrumentOf, Wire } from '../support/wire.ts'
+import { bookOf, expectDense, expectDigits, expectOracle, instrumentOf, Wire } from '../support/wire.ts'
 
 const BIG = 'binance-spot-btcusdt-ethusdt-20240808'
 const BTC = 'BTCUSDT'
@@ -43,10 +46,10 @@ after(() => {
 })
 
 /** The real command line over the file; answers what then stands in Redis, and its summary. */
-async function replay(file: string): Promise<{ wire: Wire; summary: Record<string, unknown> }> {
+async function replay(file: string, speed = 'max'): Promise<{ wire: Wire; summary: Record<string, unknown> }> {
   const prefix = redis.uniquePrefix()
   const args = ['--redis', redis.url, '--prefix', prefix, '--json', '--set', 'telemetry.listen=off']
-  const run = ['start', '--replay', file, '--speed', 'max', '--until-done', '--retention', 'none']
+  const run = ['start', '--replay', file, '--speed', speed, '--until-done', '--retention', 'none']
   const { code, out, err } = await meltica([...run, ...args])
   expect(code, err).to.equal(0)
   const summary = JSON.parse(out.trim().split('\n').at(-1) as string)
@@ -163,6 +166,27 @@ describe('variants of a recorded capture', function () {
       const { wire } = await replay(file)
       await expectWhole(wire, expected, truth)
     })
+
+  it('a wrong quantity that stays at the top is marked within two deltas and healed by a snapshot; the neighbour is not touched', async () => {
+    const truth = lines as CaptureLine[]
+    const { lines: corrupted, delta } = withStayingCorruption(truth, BTC, 60)
+    const file = join(folder, 'corrupted.jsonl.gz')
+    writeCapture(file, withSnapshotBehind(corrupted, truth, BTC, delta + 5))
+    const { wire } = await replay(file, '20')
+    expectDense(wire)
+    const { entries } = wire.of('BTC-USDT', 'ORDERBOOK')
+    const marked = entries.findIndex(({ quality }) => quality !== '')
+    // In front of the first delta stands the snapshot.
+    const applied = expectedOf(truth).books[BTC]?.appliedRanges ?? []
+    const wrongAt = applied.findIndex(([, last]) => last === depthIds(truth, BTC)[delta]) + 1
+    expect(marked - wrongAt).to.be.within(1, 3)
+    expect(entries[marked]?.quality).to.equal('GAPPED')
+    expect(entries.filter(({ type }) => type === 'ORDERBOOK.SNAPSHOT')).to.have.length(2)
+    expect(entries.at(-1)?.quality).to.equal('')
+    const book = bookOf(wire, 'BTC-USDT')
+    expect(book).to.equal(expectedOf(truth).books[BTC]?.top20_sha256)
+    expect(new Set(wire.of('ETH-USDT', 'ORDERBOOK').entries.map(({ quality }) => quality))).to.deep.equal(new Set(['']))
+  })
 
   it('ten instruments with losses of their own do not disturb each other', async () => {
     const names = 'AAUSDT BBUSDC CCBTC DDETH EEBNB FFEUR GGTRY HHFDUSD JJBRL KKGBP'.split(' ')

@@ -80,7 +80,7 @@ describe('a book that is proved', () => {
     expect(checks.right).to.be.greaterThan(48)
     expect([mismatches, resyncs]).to.deep.equal([{}, { start: 1 }])
     expect(new Set(entries(story.world).map(({ quality }) => quality))).to.deep.equal(new Set(['']))
-    expect(story.world.qualities).to.deep.equal(['BTC-USDT LIVE'])
+    expect(story.world.qualities).to.deep.equal(['BTC-USDT SYNCING start', 'BTC-USDT LIVE'])
   })
 
   it('is GAPPED within two deltas of a wrong quantity, resynchronised, and LIVE again; nobody else is touched', async () => {
@@ -131,7 +131,7 @@ describe('a book that is proved', () => {
     for (let round = 20; round < 30; round++) await change(round)
     const { checks: after, mismatches } = world.dispatcher.stats().books
     expect([after.right - checks.right, after.wrong, mismatches]).to.deep.equal([10, 0, {}])
-    expect(world.qualities).to.deep.equal(['BTC-USDT LIVE'])
+    expect(world.qualities).to.deep.equal(['BTC-USDT SYNCING start', 'BTC-USDT LIVE'])
   })
 
   it('is suspect only until the next delta where that tells the level anew', async () => {
@@ -144,6 +144,9 @@ describe('a book that is proved', () => {
     expect(story.world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
     expect(story.world.rest.snapshots).to.have.length(1)
     expect(story.world.incidents.map(({ kind }) => kind)).to.deep.equal(['book-suspect'])
+    // The wrong level may lie deeper now, where no ticker shows it.
+    await story.world.advance(1_000)
+    expect(story.world.dispatcher.stats().books.resyncs).to.deep.equal({ start: 1, suspect: 1 })
   })
 
   it('is CROSSED at once, and takes no answer that may hold what is wrong', async () => {

@@ -216,3 +216,42 @@ export function withSnapshotBehind(lines: Lines, truth: Lines, symbol: string, h
   const snapshot = snapshotBehind(truth, symbol, depthLines(truth, symbol)[healed] as number)
   return [...lines.slice(0, at + 1), snapshot, ...lines.slice(at + 1)]
 }
+
+/** Last update ids of the symbol's deltas, in order. */
+export function depthIds(lines: Lines, symbol: string): number[] {
+  return depthLines(lines, symbol).map((at) => JSON.parse((lines[at] as CaptureLine).msg).data.u as number)
+}
+
+/** A corrupted quantity at the top, from delta `from` on, that stays there: the next two deltas tell nothing as good. */
+export function withStayingCorruption(
+  lines: Lines,
+  symbol: string,
+  from: number,
+): { lines: CaptureLine[]; delta: number } {
+  const at = depthLines(lines, symbol)
+  for (let start = from; ; start++) {
+    for (const [side, sign] of [0, 1].map((side) => [side, side === 0 ? 1n : -1n] as const)) {
+      // The side to look at first, then the size.
+      const found = withCorruptedTop(lines, symbol, start, (below) => (below === 2 ? side : 3))
+      if (found.delta !== start) continue
+      const changed = changedPrices(found.lines[at[start] as number], lines[at[start] as number])
+      const next = [1, 2].flatMap((after) => pricesOf(lines[at[start + after] as number], side))
+      if (!next.some((price) => changed.some((one) => sign * (scaled(price) - scaled(one)) >= 0n))) return found
+    }
+  }
+}
+
+type Frame = { data: { b: [string, string][]; a: [string, string][] } }
+const levelsOf = (line: CaptureLine | undefined): [string, string][] => {
+  const { data } = JSON.parse(line?.msg ?? '') as Frame
+  return [...data.b, ...data.a]
+}
+function pricesOf(line: CaptureLine | undefined, side: number): string[] {
+  const { data } = JSON.parse(line?.msg ?? '') as Frame
+  return data[side === 0 ? 'b' : 'a'].map(([price]) => price)
+}
+
+function changedPrices(one: CaptureLine | undefined, other: CaptureLine | undefined): string[] {
+  const before = levelsOf(other)
+  return levelsOf(one).flatMap(([price, quantity], index) => (before[index]?.[1] === quantity ? [] : [price]))
+}

@@ -180,6 +180,16 @@ function expectBook(wire: Wire, instrument: string, expected: BookExpected | und
   expect({ bids: trimmedLevels(top.bids), asks: trimmedLevels(top.asks) }).to.deep.equal(expected.top20)
 }
 
+/** Hash of the twenty best levels a side that a reader of the whole stream ends with. */
+export function bookOf(wire: Wire, instrument: string): string {
+  const naive = new NaiveBook()
+  for (const entry of wire.of(instrument, 'ORDERBOOK').entries) {
+    if (entry.type === 'ORDERBOOK.SNAPSHOT') naive.clear()
+    if ('bids' in entry.data) naive.set(entry.data.bids, entry.data.asks as Level[])
+  }
+  return naive.topSha256(20)
+}
+
 /** Digits in = digits out: every trade, quote and level of the streams is literally the venue's text. */
 export function expectDigits(wire: Wire, lines: readonly CaptureLine[]): void {
   const texts = new Map<string, string>()

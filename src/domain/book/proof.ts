@@ -8,6 +8,8 @@ import { type BestPrices, type KeyedPrices, Tickers } from './tickers.ts'
 export interface BookUpdate extends LevelChanges {
   readonly first: number
   readonly last: number
+  /** The venue's clock, us. */
+  readonly venueTimeUs?: number | null
 }
 
 /** A whole book at `last`, `depth` levels a side asked for. */
@@ -37,6 +39,7 @@ interface Verdict {
   readonly updateId: number
   readonly line: number
   readonly receivedUs: number
+  readonly venueUs: number
   readonly bid: number
   readonly bidQuantity: number
   readonly ask: number
@@ -61,7 +64,7 @@ export interface ProofCounts {
  * Binance publishes no checksum. After an update with last id `u` the ticker with the greatest id up to `u` must equal the
  * best bid and ask, price and quantity. It holds before anything is merged, so every update is judged by what the
  * connection showed that brought it. An update that agrees is right at once; one that does not waits until the connection
- * has shown two newer tickers (the one it lacks may have been overtaken), or 50 ms. One wrong makes it suspect until the
+ * has shown two newer tickers (the one it lacks may have been overtaken), or 50 ms by either clock. One wrong makes it suspect until the
  * next is right, for updates tell the levels near the top again and again; two wrong in a row are a mismatch.
  *
  * Source: VENUES B6, measured there on 6,881 of 6,881 updates. Pure: it is told the time of arrival, us.
@@ -241,11 +244,22 @@ export class BookProof {
     ) {
       return this.#tell(Mismatch.Emptied, update.last)
     }
-    this.#judge(line, receivedUs)
-    return null
+    const found = this.#pending.length === 0 ? null : this.#concludeBefore(update.venueTimeUs ?? 0, line)
+    if (found === null) this.#judge(line, receivedUs, update.venueTimeUs ?? 0)
+    return found
   }
 
-  #judge(line: number, receivedUs: number): void {
+  /** A connection delivers in order: what it showed 50 ms later by the venue's clock, it showed after every ticker before. */
+  #concludeBefore(venueUs: number, line: number): Mismatch | null {
+    let ripe = 0
+    for (const verdict of this.#pending) {
+      if (verdict.line !== line || venueUs - verdict.venueUs < VERDICT_WAIT_US) break
+      ripe++
+    }
+    return ripe === 0 ? null : this.#conclude(ripe)
+  }
+
+  #judge(line: number, receivedUs: number, venueUs: number): void {
     const ticker = this.#tickers.governing(this.#have)
     const shown = this.#tickers.shownBy(line)
     if (
@@ -270,7 +284,7 @@ export class BookProof {
       this.counts.unchecked++
     }
     this.#pending.push({
-      ...{ updateId: this.#have, line, receivedUs, topFirst: this.#topFirst, newer: 0 },
+      ...{ updateId: this.#have, line, receivedUs, venueUs, topFirst: this.#topFirst, newer: 0 },
       ...{ bid: this.#bid, bidQuantity: this.#bidQuantity, ask: this.#ask, askQuantity: this.#askQuantity },
     })
   }
