@@ -19,6 +19,8 @@ export interface ApplierParts {
 }
 
 const NO_EFFECT: Effect = { kind: 'none', market: '', instrument: '', types: [], worker: '' }
+/** What another member holds is left to it for so long, so that members do not all work on the same entry. */
+const HOLDER_MS = 5
 /** Tries to apply one entry before it is left to the next who looks; each found the table changed, settling or gone. */
 const TRIES_MAX = 200
 
@@ -53,6 +55,8 @@ export class Applier {
       const result = await store.apply(current, { version, lineage }, verdict)
       switch (result.status) {
         case 'next':
+          // Whoever holds it is most likely about to apply it; only where nobody does is it for us.
+          await wait(HOLDER_MS)
           current = result.entry
           continue
         case 'stale':
