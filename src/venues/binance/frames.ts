@@ -1,7 +1,7 @@
 import { Channel } from '../../domain/event.ts'
 import type { Frame, RejectedFrame, VenueEvent } from '../venue.ts'
 import { recordOf, type TopicRecord } from './parse.ts'
-import { FRAME_START, scanFrame } from './scan.ts'
+import { FRAME_START, type FrameShape, scanFrame } from './scan.ts'
 import { lowerCaseAscii, parseTopic } from './topics.ts'
 import { expected, isObject, type Unchecked, type UsPerUnit } from './wire.ts'
 
@@ -14,6 +14,9 @@ export interface FrameParserOptions {
 
 /** Topics remembered; the venue allows 1,024 a connection. Beyond it the one remembered longest is looked up anew. */
 const TOPICS_MAX = 16_384
+/** A power of two. */
+const SLOTS = 8_192
+const QUOTE = 0x22
 const SAMPLE_LENGTH_MAX = 1_000
 const TOPIC_LENGTH_MAX = 120
 
@@ -32,6 +35,8 @@ export class FrameParser {
   readonly #usPerUnit: UsPerUnit
   readonly #frameBytesMax: number
   readonly #records = new Map<string, TopicRecord>()
+  /** The record found last for every remainder of the names' hash: mostly the one, and no text is made to look it up. */
+  readonly #recordBySlot: (TopicRecord | undefined)[] = new Array<undefined>(SLOTS).fill(undefined)
 
   constructor(options: FrameParserOptions) {
     this.#usPerUnit = options.usPerUnit
@@ -77,9 +82,21 @@ export class FrameParser {
   /** The event of a frame of a known topic that looks as they usually do; null says nothing of the others. */
   #scan(text: string, receivedTimeUs: number): VenueEvent | null {
     if (!text.startsWith(FRAME_START)) return null
-    const record = this.#records.get(text.slice(FRAME_START.length, text.indexOf('"', FRAME_START.length)))
-    if (record === undefined || record.shape === null || !text.startsWith(record.shape.head)) return null
-    return scanFrame(record, record.shape, text, this.#usPerUnit, receivedTimeUs)
+    let end = FRAME_START.length
+    let hash = 0
+    for (; end < text.length; end++) {
+      const code = text.charCodeAt(end)
+      if (code === QUOTE) break
+      hash = (hash * 31 + code) | 0
+    }
+    const slot = hash & (SLOTS - 1)
+    let record = this.#recordBySlot[slot]
+    if (record?.shape == null || !text.startsWith(record.shape.head)) {
+      record = this.#records.get(text.slice(FRAME_START.length, end))
+      if (record === undefined || record.shape === null || !text.startsWith(record.shape.head)) return null
+      this.#recordBySlot[slot] = record
+    }
+    return scanFrame(record, record.shape as FrameShape, text, this.#usPerUnit, receivedTimeUs)
   }
 
   #event(record: TopicRecord, data: unknown, text: string, receivedTimeUs: number): Frame {
