@@ -31,7 +31,7 @@ interface Plan {
 
 const WHOLE: Plan = { deltas: 15_000, turns: 7, commits: 3_000 }
 const QUICK: Plan = { deltas: 4_000, turns: 3, commits: 500 }
-const ENTRIES_PER_READ = 64
+const ENTRIES_PER_READ = 256
 const DATA = 27
 
 /** Runs of the conductor and of the bare loop alternate, so that a machine that is busy is busy for both. */

@@ -21,8 +21,8 @@ import { emptyStats, type PartitionStats } from './stats.ts'
 
 /** Bounds of one call. */
 const LOADS_PER_CALL_MAX = 16
-const STREAMS_PER_READ_MAX = 96
-const ENTRIES_PER_STREAM_MAX = 64
+const STREAMS_PER_READ_MAX = 48
+const ENTRIES_PER_STREAM_MAX = 256
 /** Instruments due at about the same time share a call. */
 const TICK_MS = 10
 const RETRY = { baseMs: 50, maxMs: 2_000 }
