@@ -261,11 +261,9 @@ export class BookProof {
 
   #judge(line: number, receivedUs: number, venueUs: number): void {
     const ticker = this.#tickers.governing(this.#have)
-    const shown = this.#tickers.shownBy(line)
     if (
       ticker === null ||
-      shown === null ||
-      shown.first > this.#have ||
+      !this.#tickers.isComplete(line, this.#have) ||
       Number.isNaN(this.#bid) ||
       Number.isNaN(this.#ask)
     ) {

@@ -68,10 +68,17 @@ export class Tickers {
     return null
   }
 
-  /** What the connection showed, null when it showed none. */
-  shownBy(line: number): TickerLine | null {
-    if (this.#current?.line === line) return this.#current
-    return this.#lines.find((one) => one.line === line) ?? null
+  /**
+   * Whether every ticker up to `updateId` is here when this connection shows the update: its own tickers began before, or
+   * another connection whose tickers did has shown a newer one already.
+   */
+  isComplete(line: number, updateId: number): boolean {
+    const current = this.#current
+    if (current !== null && current.line === line && current.first <= updateId) return true
+    for (const one of this.#lines) {
+      if (one.first <= updateId && (one.line === line || one.last > updateId)) return true
+    }
+    return false
   }
 
   /** The newest of all, 0 when there is none. */
@@ -87,8 +94,15 @@ export class Tickers {
   }
 
   #at(slot: number): KeyedPrices {
-    const [bid, bidQuantity, ask, askQuantity] = this.#keys.subarray(slot * KEYS, (slot + 1) * KEYS)
-    return { updateId: this.#ids[slot], bid, bidQuantity, ask, askQuantity } as KeyedPrices
+    const keys = this.#keys
+    const first = slot * KEYS
+    return {
+      updateId: this.#ids[slot] as number,
+      bid: keys[first] as number,
+      bidQuantity: keys[first + 1] as number,
+      ask: keys[first + 2] as number,
+      askQuantity: keys[first + 3] as number,
+    }
   }
 
   #put(at: number, ticker: BestPrices): void {

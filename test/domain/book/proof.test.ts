@@ -84,9 +84,16 @@ describe('the proof of a book', () => {
     // The second connection began behind the change that this update tells.
     expect(proof.update(update(11, 15, [['100.00', '2.5']]), 2, 0)).to.equal(null)
     expect(proof.counts).to.include({ unchecked: 1 })
-    proof.ticker(ticker(14, '2.5'), 1)
-    expect(proof.update(update(16, 18, [['99.00', '1']]), 1, 0)).to.equal(null)
+    // The first one has shown all there is up to an update when it has shown a newer ticker.
+    for (const [id, quantity] of [
+      [14, '2.5'],
+      [17, '2.5'],
+    ] as const)
+      proof.ticker(ticker(id, quantity), 1)
+    expect(proof.update(update(16, 16, [['98.00', '1']]), 2, 0)).to.equal(null)
     expect(proof.counts).to.include({ right: 1, wrong: 0 })
+    expect(proof.update(update(17, 18, [['99.00', '1']]), 1, 0)).to.equal(null)
+    expect(proof.counts).to.include({ right: 2, wrong: 0 })
   })
 
   it('calls a crossed book a mismatch at once', () => {
