@@ -1,0 +1,238 @@
+import type { ChannelBatch, EventBus } from '../../src/bus/publish.ts'
+import { LocalMembers } from '../../src/cluster/local-members.ts'
+import type { VenueRest } from '../../src/venues/venue.ts'
+import { info, market, tableOf } from '../dispatcher/world.ts'
+import { NaiveAppend } from '../support/naive-append.ts'
+import { StreamsJudge } from './judge.ts'
+import { Hub } from './lines.ts'
+import { calm, Network, weatherOf } from './network.ts'
+import { Dice, type Owner, Scheduler } from './scheduler.ts'
+import { live, Market } from './venue.ts'
+import { Worker, type WorkerParts } from './worker.ts'
+
+export interface Told {
+  readonly seed: number
+  /** What went wrong, null where nothing did. */
+  readonly failure: string | null
+  readonly entries: number
+  readonly steps: number
+  readonly faults: number
+  readonly simulatedMs: number
+  readonly lines: readonly string[]
+}
+
+const INSTRUMENTS = ['BTC-USDT', 'ETH-USDT', 'SOL-USDT']
+const WORKERS_MAX = 3
+/** What is not there so long after the last fault does not come any more. */
+const PATIENCE_MS = 240_000
+const QUIET_MS = 3_000
+
+/**
+ * One history: a small venue, a few processes, faults for some seconds, then calm until nothing is missing. The seed says
+ * everything. `isTold`: keeps what happened, line by line.
+ */
+export async function playHistory(seed: number, isTold: boolean): Promise<Told> {
+  const dice = new Dice(seed)
+  const scheduler = new Scheduler(dice)
+  return scheduler.govern(() => new History(seed, dice, scheduler, isTold).play())
+}
+
+class History {
+  readonly #seed: number
+  readonly #dice: Dice
+  readonly #scheduler: Scheduler
+  readonly #lines: string[] = []
+  readonly #network: Network
+  readonly #hub: Hub
+  readonly #append: NaiveAppend
+  readonly #markets: readonly Market[]
+  readonly #judge: StreamsJudge
+  readonly #workers: Worker[] = []
+  readonly #parts: WorkerParts
+  #lives = 0
+  #faults = 0
+  #failure: string | null = null
+  #isCalm = false
+
+  constructor(seed: number, dice: Dice, scheduler: Scheduler, isTold: boolean) {
+    this.#seed = seed
+    this.#dice = dice
+    this.#scheduler = scheduler
+    const tell = (line: string): void => {
+      if (isTold) this.#lines.push(`${(scheduler.elapsedMs / 1_000).toFixed(4)} ${line}`)
+    }
+    this.#network = new Network(scheduler, dice, weatherOf(dice), tell)
+    this.#hub = new Hub(this.#network)
+    const infos = INSTRUMENTS.slice(0, dice.whole(1, INSTRUMENTS.length)).map((name) => info(name))
+    const rules = (['TRADE', 'ORDERBOOK'] as const).map((type) => ({ type, market, instruments: ['*'] }))
+    const table = tableOf(rules, infos)
+    const topicOf = (name: string, channel: string): string =>
+      [...table.routes.values()].find(({ instrument, channel: its }) => instrument === name && its === channel)
+        ?.topic ?? ''
+    this.#markets = infos.map(
+      (one) => new Market(one, topicOf(one.instrument, 'TRADE'), topicOf(one.instrument, 'ORDERBOOK')),
+    )
+    this.#append = new NaiveAppend(() => Math.round(scheduler.nowMs * 1_000))
+    this.#judge = new StreamsJudge(this.#markets, this.#append, (of, entry) => {
+      if (isTold) tell(`stream ${of.info.instrument} ${entry.type} ${entry.venueSeq} seq ${entry.seq} ${entry.source}`)
+    })
+    const world: Owner = { name: 'redis', state: 'running', backlog: [] }
+    this.#parts = {
+      ...{ network: this.#network, hub: this.#hub, append: this.#append, table },
+      store: new LocalMembers(scheduler.clockOf(world)),
+      redundancy: dice.whole(1, 2),
+      rest: (owner) => this.#rest(owner),
+      bus: (owner) => this.#bus(owner),
+    }
+  }
+
+  async play(): Promise<Told> {
+    const { scheduler, dice } = { scheduler: this.#scheduler, dice: this.#dice }
+    for (const one of this.#markets) {
+      live(
+        one,
+        scheduler,
+        dice,
+        () => (this.#isCalm ? 8 : 1),
+        (topic, frame) => this.#hub.send(topic, frame),
+      )
+    }
+    for (let count = dice.whole(1, WORKERS_MAX); count > 0; count--) this.#begin(`worker-${count}`)
+    const stormMs = dice.between(2_000, 9_000)
+    const fault = (): void => {
+      if (this.#isCalm) return
+      this.#fault()
+      scheduler.after(dice.between(50, 1_500), null, fault)
+    }
+    scheduler.after(dice.between(100, 2_000), null, fault)
+    scheduler.after(stormMs, null, () => this.#calmDown())
+    let judgedMs = stormMs + QUIET_MS
+    while (this.#failure === null && (await scheduler.step())) {
+      if (scheduler.elapsedMs < judgedMs) continue
+      const missing = this.#judge.missing()
+      if (missing.length === 0) break
+      judgedMs = scheduler.elapsedMs + 500
+      if (scheduler.elapsedMs > stormMs + PATIENCE_MS) this.#failure = `lost for good: ${missing.join('; ')}`
+    }
+    return {
+      ...{ seed: this.#seed, failure: this.#failure, entries: this.#judge.entries, steps: scheduler.steps },
+      ...{ faults: this.#faults, simulatedMs: scheduler.elapsedMs, lines: this.#lines },
+    }
+  }
+
+  #begin(id: string): void {
+    const worker = new Worker(id, ++this.#lives, this.#parts)
+    this.#network.tell(`${worker.owner.name}: begins`)
+    this.#workers.push(worker)
+  }
+
+  get #alive(): Worker[] {
+    return this.#workers.filter(({ owner }) => owner.state !== 'dead')
+  }
+
+  #fault(): void {
+    const { dice } = { dice: this.#dice }
+    const alive = this.#alive
+    const worker = dice.pick(alive)
+    const kind = dice.pick([
+      'cut',
+      'cut',
+      'renew',
+      'kill',
+      'pause',
+      'leave',
+      'begin',
+      'weather',
+      'other-redis',
+    ] as const)
+    this.#faults++
+    this.#network.tell(`--- ${kind} ${worker?.owner.name ?? ''}`)
+    switch (kind) {
+      case 'cut':
+        worker?.lines.cut()
+        break
+      case 'renew':
+        worker?.lines.renew()
+        break
+      case 'kill':
+        if (worker === undefined) break
+        worker.owner.state = 'dead'
+        this.#scheduler.after(dice.between(10, 3_000), null, () => this.#begin(worker.id))
+        break
+      case 'pause':
+        if (worker === undefined || worker.owner.state !== 'running') break
+        worker.owner.state = 'paused'
+        this.#scheduler.after(dice.between(20, 4_000), null, () => this.#scheduler.resume(worker.owner))
+        break
+      case 'leave':
+        if (worker !== undefined && alive.length > 1) this.#scheduler.after(0, worker.owner, () => void worker.leave())
+        break
+      case 'begin':
+        if (alive.length < WORKERS_MAX) this.#begin(`worker-${this.#lives + 1}`)
+        break
+      case 'weather':
+        this.#network.weather = weatherOf(dice)
+        break
+      case 'other-redis':
+        if (dice.chance(0.3)) this.#append.restart()
+        break
+    }
+  }
+
+  #calmDown(): void {
+    this.#network.tell('--- calm')
+    this.#isCalm = true
+    this.#network.weather = calm
+    for (const { owner } of this.#workers) this.#scheduler.resume(owner)
+    if (!this.#alive.some(({ leaving }) => !leaving)) this.#begin('worker-last')
+  }
+
+  #bus(owner: Owner): EventBus {
+    return {
+      publish: (batches) => {
+        // As they stand now: the lines go on working with what they offered.
+        const sent = batches.map(
+          (batch): ChannelBatch => ({ ...batch, offers: batch.offers.map((offer) => ({ ...offer })) }),
+        )
+        return this.#network.call(owner, 'a call to the bus', () => {
+          const answer = this.#append.publish(sent)
+          this.#examine()
+          return answer
+        })
+      },
+    }
+  }
+
+  #examine(): void {
+    try {
+      this.#judge.look()
+    } catch (error) {
+      this.#failure ??= (error as Error).message
+    }
+  }
+
+  #rest(owner: Owner): VenueRest {
+    const request = <Answer>(name: string, work: () => Answer) => this.#network.request(owner, name, work)
+    const marketOf = (symbol: string): Market => this.#markets.find((one) => one.info.symbol === symbol) as Market
+    const nowUs = (): number => Math.round(this.#scheduler.nowMs * 1_000)
+    return {
+      fetchInstruments: async () => [],
+      fetchTime: async () => nowUs(),
+      fetchKlines: async () => [],
+      fetchBookSnapshot: (symbol) =>
+        request(`the book of ${symbol}`, () => {
+          const one = marketOf(symbol)
+          // A copy of the venue's that lags behind, now and then.
+          const lag = this.#dice.chance(0.3) && !this.#isCalm ? this.#dice.whole(0, 12) : 0
+          return one.snapshot(Math.max(0, one.lastUpdate - lag), nowUs())
+        }),
+      fetchTrades: (symbol, _numbering, fromId, limit) =>
+        request(`trades of ${symbol} from ${fromId}`, () => {
+          const one = marketOf(symbol)
+          const ids = one.trades.map((_, index) => index + 1).filter((id) => id >= fromId)
+          const times = { receivedTimeUs: nowUs(), topic: `rest:historicalTrades:${symbol}` }
+          return ids.slice(0, limit).map((id) => one.tradeOf(id, times, 'binance.rest.historicalTrades'))
+        }),
+    }
+  }
+}

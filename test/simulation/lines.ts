@@ -1,0 +1,239 @@
+import type { TopicFlow } from '../../src/cluster/flow.ts'
+import { GapCause } from '../../src/domain/event.ts'
+import type { VenueEvent } from '../../src/venues/venue.ts'
+import type { Network } from './network.ts'
+import type { Owner } from './scheduler.ts'
+import type { VenueFrame } from './venue.ts'
+
+/** One connection of a process to the venue. */
+interface Connection {
+  readonly id: number
+  readonly owner: Owner
+  open: boolean
+  /** What goes one way comes in its order. */
+  requestMs: number
+  frameMs: number
+  newestFrameMs: number
+  readonly acked: Set<string>
+  receive(topic: string, frame: VenueFrame): void
+}
+
+/** The venue's end of all connections. */
+export class Hub {
+  readonly #byTopic = new Map<string, Set<Connection>>()
+  readonly #network: Network
+
+  constructor(network: Network) {
+    this.#network = network
+  }
+
+  subscribe(topic: string, connection: Connection): void {
+    const all = this.#byTopic.get(topic) ?? new Set()
+    this.#byTopic.set(topic, all.add(connection))
+  }
+
+  unsubscribe(topic: string, connection: Connection): void {
+    this.#byTopic.get(topic)?.delete(connection)
+  }
+
+  drop(connection: Connection): void {
+    for (const all of this.#byTopic.values()) all.delete(connection)
+  }
+
+  send(topic: string, frame: VenueFrame): void {
+    const { dice, weather } = this.#network
+    for (const connection of this.#byTopic.get(topic) ?? []) {
+      if (connection.owner.state === 'dead') this.#byTopic.get(topic)?.delete(connection)
+      else if (dice.chance(weather.frameLost))
+        this.#network.tell(`${connection.owner.name}: a frame of ${topic} is lost`)
+      else {
+        this.#carry(topic, frame, connection)
+        if (dice.chance(weather.frameTwice)) this.#carry(topic, frame, connection)
+      }
+    }
+  }
+
+  #carry(topic: string, frame: VenueFrame, connection: Connection): void {
+    const { scheduler, dice, weather } = this.#network
+    let dueMs = scheduler.nowMs + this.#network.delayMs()
+    if (dice.chance(weather.frameReordered)) dueMs += dice.between(1, 250)
+    else {
+      dueMs = Math.max(dueMs, connection.frameMs)
+      connection.frameMs = dueMs
+    }
+    connection.newestFrameMs = Math.max(connection.newestFrameMs, dueMs)
+    scheduler.after(dueMs - scheduler.nowMs, connection.owner, () => {
+      if (connection.open) connection.receive(topic, frame)
+    })
+  }
+}
+
+interface Flow {
+  ackedAtUs: number | null
+  seenMs: number | null
+}
+
+export interface LinesParts {
+  readonly network: Network
+  readonly hub: Hub
+  readonly owner: Owner
+  event(event: VenueEvent, connection: number): void
+  interrupted(topics: readonly string[], cause: GapCause): void
+  acked(topic: string): void
+}
+
+/** The connection manager as the dispatcher and the cluster see it, in its simplest form: all topics on each connection. */
+export class Lines {
+  readonly #parts: LinesParts
+  readonly #flows = new Map<string, Flow>()
+  readonly #connections = new Set<Connection>()
+  readonly stopping = new Map<string, number>()
+  #ids = 0
+  #stops = 0
+
+  constructor(parts: LinesParts) {
+    this.#parts = parts
+    this.#connect()
+  }
+
+  setTopics(topics: ReadonlySet<string>): void {
+    for (const topic of this.#flows.keys()) if (!topics.has(topic)) this.#stop(topic)
+    for (const topic of topics) {
+      if (this.#flows.has(topic)) continue
+      this.stopping.delete(topic)
+      this.#flows.set(topic, { ackedAtUs: null, seenMs: null })
+      for (const connection of this.#connections) this.#subscribe(connection, topic)
+    }
+  }
+
+  status(): TopicFlow[] {
+    const { nowMs } = this.#parts.network.scheduler
+    return [...this.#flows].map(([topic, { ackedAtUs, seenMs }]) => ({
+      topic,
+      state: seenMs !== null ? 'flowing' : ackedAtUs !== null ? 'acked' : 'requested',
+      ackedAtUs,
+      lastSeenAgoMs: seenMs === null ? null : nowMs - seenMs,
+    }))
+  }
+
+  /** The venue or the way to it ends a connection; another one is made after a while. */
+  cut(): void {
+    const { network, hub, owner, interrupted } = this.#parts
+    const connection = network.dice.pick([...this.#connections])
+    if (connection === undefined) return
+    hub.drop(connection)
+    network.scheduler.after(network.delayMs(), owner, () => {
+      if (!this.#connections.delete(connection)) return
+      connection.open = false
+      const lost = [...this.#flows.keys()].filter((topic) => !this.#isCarried(topic))
+      for (const topic of lost) Object.assign(this.#flows.get(topic) as Flow, { ackedAtUs: null, seenMs: null })
+      for (const topic of connection.acked) if (!this.#flows.has(topic)) this.stopping.delete(topic)
+      if (lost.length > 0) interrupted(lost, GapCause.Disconnect)
+      network.scheduler.after(network.dice.between(20, 1_500), owner, () => {
+        if (this.#connections.size === 0) this.#connect()
+      })
+    })
+  }
+
+  /** A second connection takes the place of the first without an interruption. */
+  renew(): void {
+    const [old] = this.#connections
+    if (old === undefined || this.#connections.size > 1) return
+    const { network, hub, owner } = this.#parts
+    const next = this.#connect()
+    const look = (): void => {
+      if (!next.open || !old.open) return
+      if ([...this.#flows.keys()].some((topic) => !next.acked.has(topic))) {
+        network.scheduler.after(50, owner, look)
+        return
+      }
+      network.scheduler.after(300, owner, () => {
+        if (!next.open || !old.open) return
+        hub.drop(old)
+        this.#connections.delete(old)
+        this.#behindFrames(old, () => {
+          old.open = false
+        })
+      })
+    }
+    look()
+  }
+
+  close(): void {
+    for (const connection of this.#connections) this.#parts.hub.drop(connection)
+    this.#connections.clear()
+  }
+
+  #isCarried(topic: string): boolean {
+    return [...this.#connections].some(({ acked }) => acked.has(topic))
+  }
+
+  #connect(): Connection {
+    const { network, owner, event } = this.#parts
+    const { scheduler } = network
+    const connection: Connection = {
+      ...{ id: ++this.#ids, owner, open: true, requestMs: 0, frameMs: 0, newestFrameMs: 0, acked: new Set() },
+      receive: (topic, frame) => {
+        const flow = this.#flows.get(topic)
+        if (flow !== undefined) flow.seenMs = scheduler.nowMs
+        event(frame({ topic, receivedTimeUs: Math.round(scheduler.nowMs * 1_000) }), connection.id)
+      },
+    }
+    this.#connections.add(connection)
+    for (const topic of this.#flows.keys()) this.#subscribe(connection, topic)
+    return connection
+  }
+
+  #subscribe(connection: Connection, topic: string): void {
+    const { hub, acked, network } = this.#parts
+    this.#ask(connection, () => {
+      hub.subscribe(topic, connection)
+      this.#behindFrames(connection, () => {
+        const flow = this.#flows.get(topic)
+        if (!connection.open || flow === undefined) return
+        const isFirst = !this.#isCarried(topic)
+        connection.acked.add(topic)
+        if (!isFirst) return
+        flow.ackedAtUs = Math.round(network.scheduler.nowMs * 1_000)
+        acked(topic)
+      })
+    })
+  }
+
+  #stop(topic: string): void {
+    const { hub } = this.#parts
+    this.#flows.delete(topic)
+    const stop = ++this.#stops
+    this.stopping.set(topic, stop)
+    let waiting = this.#connections.size
+    if (waiting === 0) this.stopping.delete(topic)
+    for (const connection of this.#connections) {
+      connection.acked.delete(topic)
+      this.#ask(connection, () => {
+        hub.unsubscribe(topic, connection)
+        this.#behindFrames(connection, () => {
+          waiting--
+          if (waiting === 0 && this.stopping.get(topic) === stop) this.stopping.delete(topic)
+        })
+      })
+    }
+  }
+
+  /** Done at the venue, in order. */
+  #ask(connection: Connection, work: () => void): void {
+    const { network } = this.#parts
+    const { scheduler } = network
+    connection.requestMs = Math.max(connection.requestMs, scheduler.nowMs + network.delayMs())
+    scheduler.after(connection.requestMs - scheduler.nowMs, null, () => {
+      if (connection.open) work()
+    })
+  }
+
+  #behindFrames(connection: Connection, work: () => void): void {
+    const { network, owner } = this.#parts
+    const { scheduler } = network
+    const dueMs = Math.max(scheduler.nowMs + network.delayMs(), connection.newestFrameMs)
+    connection.frameMs = Math.max(connection.frameMs, dueMs)
+    scheduler.after(dueMs - scheduler.nowMs, owner, work)
+  }
+}
