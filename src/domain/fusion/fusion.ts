@@ -6,10 +6,10 @@ import {
   isZeroDecimal,
   multiplyDecimal,
   scaleOf,
-  subtractDecimal,
 } from '../decimal.ts'
-import { type Level, Quality } from '../event.ts'
+import { Quality } from '../event.ts'
 import type { DeltaPayload, LiveBook, LiveBookStep, SnapshotPayload } from './live-book.ts'
+import { bestOf, bestOfQuote, DIVISION_DIGITS, prices } from './prices.ts'
 import { worseQuality } from './worse-quality.ts'
 
 /**
@@ -25,8 +25,6 @@ export type FusedChannel = (typeof FusedChannels)[number]
 
 /** Levels a side in a fused event. */
 export const TOP_LEVELS = 20
-/** Places that divisions carry beyond the price's own. */
-const DIVISION_DIGITS = 8
 
 /** Entries and changed levels that one event may stand for; at either bound it leaves before its time. */
 export interface FusionLimits {
@@ -373,39 +371,6 @@ function foldQuote(state: FusionState, event: SourceEvent): void {
     if (!isUnsignedDecimal(text)) throw new RangeError('expected prices and quantities')
   }
   state.quote = { bidPrice, bidQuantity, askPrice, askQuantity }
-}
-
-interface Best {
-  readonly bid: Level
-  readonly ask: Level
-}
-
-function bestOf(bids: readonly Level[], asks: readonly Level[]): Best | null {
-  const [bid] = bids
-  const [ask] = asks
-  if (bid === undefined || ask === undefined) return null
-  return [...bid, ...ask].every(isUnsignedDecimal) ? { bid, ask } : null
-}
-
-function bestOfQuote(quote: QuotePayload | null): Best | null {
-  if (quote === null || isZeroDecimal(quote.bidQuantity) || isZeroDecimal(quote.askQuantity)) return null
-  return { bid: [quote.bidPrice, quote.bidQuantity], ask: [quote.askPrice, quote.askQuantity] }
-}
-
-/** What follows from the best bid and ask; nothing when one is missing. */
-function prices(best: Best | null): object {
-  if (best === null) return {}
-  const [bid, bidQuantity] = best.bid
-  const [ask, askQuantity] = best.ask
-  const digits = Math.max(scaleOf(bid), scaleOf(ask)) + DIVISION_DIGITS
-  const quantity = addDecimal(bidQuantity, askQuantity)
-  const weighted = addDecimal(multiplyDecimal(bid, askQuantity), multiplyDecimal(ask, bidQuantity))
-  return {
-    mid: multiplyDecimal(addDecimal(bid, ask), '0.5'),
-    spread: subtractDecimal(ask, bid),
-    imbalance: divideDecimal(subtractDecimal(bidQuantity, askQuantity), quantity, digits),
-    microprice: divideDecimal(weighted, quantity, digits),
-  }
 }
 
 function isCrossed(book: LiveBook): boolean {
