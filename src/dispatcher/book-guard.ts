@@ -144,12 +144,12 @@ export class BookGuard {
     const before = this.#quality
     const owner = this.#owner
     this.#quality = stepQuality(before, fact, owner.nowMs(), owner.nowUs(), this.#limits.quarantine)
+    if (fact.kind === 'resynced' || fact.kind === 'joined') for (const done of this.#asked.splice(0)) done()
     // Whoever had the book before may have said another word.
     const begins = !this.#said && (fact.kind === 'unjoined' || fact.kind === 'joined')
     if (this.#quality.shown === before.shown && !begins) return
     this.#said = true
     owner.changed(this)
-    if (fact.kind === 'resynced' || fact.kind === 'joined') for (const done of this.#asked.splice(0)) done()
   }
 
   /** A new snapshot on somebody's wish; `done` when it, or one that came meanwhile, stands in the stream. */

@@ -80,7 +80,7 @@ export class Connections implements LineOwner, RepairOwner {
     this.#layout.add(fresh, this.#clock.nowUs())
     for (const slot of [...this.#layout.slots.values()]) {
       const isIdle = this.#layout.isIdle(slot)
-      if (!isIdle) slot.idleSinceMs = 0
+      if (!isIdle) slot.use(this.#clock.monotonicMs())
       else if (slot.line?.state === 'open') slot.idleSinceMs ||= this.#clock.monotonicMs()
       else this.#dissolve(slot)
       if (!isIdle && slot.line === null) this.#connectSoon(slot, 0)

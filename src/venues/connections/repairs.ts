@@ -58,7 +58,8 @@ export class Repairs {
     this.staleTopicsCount = 0
     for (const slot of slotList) {
       const { line, successor } = slot
-      if (line === null || line.state !== 'open') continue
+      // One that is kept idle has nothing to show.
+      if (line === null || line.state !== 'open' || line.carriers.size === 0) continue
       // A topic that is silent on both lines of an overlap is mended on the one that stays.
       if (successor !== null) this.#mendTopics(this.#suspects(slot, line, nowMs, rebaseMs), successor, nowMs)
       else if (this.#isDeaf(slot, line, nowMs, rebaseMs)) this.#owner.lineSilent(line, line.carriers.size)
@@ -75,7 +76,7 @@ export class Repairs {
     }
     if (nowMs - this.#neighbourSeenMs <= options.neighbourMs || nowMs < slot.quietNextAtMs || !line.settled)
       return false
-    const silentMs = nowMs - Math.max(line.lastEventMs, line.openedMs, rebaseMs)
+    const silentMs = nowMs - Math.max(line.lastEventMs, line.openedMs, slot.usedSinceMs, rebaseMs)
     if (silentMs < quietAfterMs(slot, options) || !this.#moves.take(nowMs)) return false
     const bounds = { baseMs: options.repairBaseMs, maxMs: options.repairMsMax }
     slot.quietNextAtMs = nowMs + this.#jittered(backoffMs(slot.quietAttempt++, bounds, () => 1 - Number.EPSILON))

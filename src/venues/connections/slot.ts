@@ -27,12 +27,20 @@ export class Slot {
   cancelConnect: (() => void) | null = null
   /** Since when it carries nothing, monotonic; 0: it carries something. */
   idleSinceMs = 0
+  /** When it began to carry something again, monotonic; its silence before that says nothing. */
+  usedSinceMs = 0
   /** Lines renewed in a row because nothing came while all else was quiet too; the next not before `quietNextAtMs`. */
   quietAttempt = 0
   quietNextAtMs = 0
 
   constructor(id: number) {
     this.id = id
+  }
+
+  /** It carries something. */
+  use(nowMs: number): void {
+    if (this.idleSinceMs > 0) this.usedSinceMs = nowMs
+    this.idleSinceMs = 0
   }
 
   /** Topics it holds or still carries for groups that are about to leave. */
