@@ -4,7 +4,8 @@ import type { Clock } from '../../lib/clock.ts'
 import type { StreamProtocol, VenueSink } from '../venue.ts'
 import type { ConnectionsOptions } from './options.ts'
 import { SlidingWindow } from './outbound.ts'
-import { takeBatch } from './packing.ts'
+import { due, NO_BATCH_BOUND, takeBatch, unbounded } from './packing.ts'
+import { Punctuality } from './punctuality.ts'
 import { differenceOf } from './reconcile.ts'
 import { Carrier, type Topic } from './topic.ts'
 
@@ -78,7 +79,6 @@ interface Pending {
 
 /** After so many errors an UNSUBSCRIBE is given up; what still comes is counted as stray. */
 const UNSUBSCRIBE_TRIES_MAX = 3
-const NO_BATCH_BOUND = Number.MAX_SAFE_INTEGER
 /** What `ws` says where no close frame came (RFC 6455, section 7.1.5). */
 const CLOSED_ABNORMALLY = 1006
 
@@ -110,7 +110,7 @@ export class Line {
   #nextId = 1
   #transport: Socket | null = null
   #bytesRead = 0
-  #checkedMs = 0
+  readonly #punctuality: Punctuality
   #probedMs = 0
   #pongDue: Buffer | null = null
   #listAtMs = 0
@@ -121,6 +121,7 @@ export class Line {
     this.generation = generation
     this.#parts = parts
     this.lastReceivedMs = parts.clock.monotonicMs()
+    this.#punctuality = new Punctuality(parts.options.sweepMs)
     this.#outbound = new SlidingWindow(
       parts.protocol.limits.inboundMessagesPerSecondMax,
       parts.options.outboundWindowMs,
@@ -166,7 +167,11 @@ export class Line {
     socket.on('error', (error) => this.#end(this.openedMs === 0 ? 'connect-failed' : 'disconnect', error.message))
     socket.on('close', (code, reason) => {
       // A close frame comes behind all data; without one, what was under way is lost.
-      if (code !== CLOSED_ABNORMALLY) this.lastReceivedMs = this.#parts.clock.monotonicMs()
+      if (code !== CLOSED_ABNORMALLY)
+        this.lastReceivedMs = Math.max(
+          this.lastReceivedMs,
+          this.#punctuality.arrivedMs(this.#parts.clock.monotonicMs()),
+        )
       this.#end(
         this.openedMs === 0 ? 'connect-failed' : 'disconnect',
         `closed by the venue with code ${code} ${reason}`,
@@ -252,9 +257,9 @@ export class Line {
     const bytesRead = this.#transport?.bytesRead ?? 0
     if (bytesRead !== this.#bytesRead) {
       this.#bytesRead = bytesRead
-      this.lastReceivedMs = Math.max(this.lastReceivedMs, this.#checkedMs)
+      this.lastReceivedMs = Math.max(this.lastReceivedMs, this.#punctuality.checkedMs)
     }
-    this.#checkedMs = nowMs
+    this.#punctuality.check(nowMs)
     const silentMs = nowMs - Math.max(this.lastReceivedMs, tick.rebaseMs)
     const probedFor = this.#probedMs === 0 ? 0 : nowMs - Math.max(this.#probedMs, tick.rebaseMs)
     if (
@@ -310,7 +315,7 @@ export class Line {
     this.state = 'open'
     this.openedMs = this.#parts.clock.monotonicMs()
     this.lastReceivedMs = this.openedMs
-    this.#checkedMs = this.openedMs
+    this.#punctuality.begin(this.openedMs)
     this.#listAtMs = this.openedMs + this.#parts.options.reconcileMs
     this.#parts.owner.lineOpened(this)
     this.flush()
@@ -487,12 +492,4 @@ export class Line {
     this.#parts.owner.lineEnded(this, end, detail)
     for (const carrier of [...this.carriers.values()]) this.#forget(carrier)
   }
-}
-
-function* unbounded(names: Iterable<string>): Generator<{ name: string; batchMax: number }> {
-  for (const name of names) yield { name, batchMax: NO_BATCH_BOUND }
-}
-
-function* due(carriers: Iterable<Carrier>, nowMs: number): Generator<Carrier> {
-  for (const carrier of carriers) if (carrier.retryAtMs <= nowMs) yield carrier
 }

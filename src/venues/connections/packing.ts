@@ -1,5 +1,7 @@
 /** How topics are laid into connections and messages. Pure. */
 
+export const NO_BATCH_BOUND = Number.MAX_SAFE_INTEGER
+
 export interface PackingBounds {
   /** A connection is not chosen for a new group once it would hold more than this. */
   readonly preferredMax: number
@@ -46,4 +48,17 @@ export function takeBatch<Item extends Batchable>(items: Iterable<Item>, countMa
     count = countWithItem
   }
   return batch
+}
+
+/** Names that may stand together in any number. */
+export function* unbounded(names: Iterable<string>): Generator<{ name: string; batchMax: number }> {
+  for (const name of names) yield { name, batchMax: NO_BATCH_BOUND }
+}
+
+/** Those whose time has come. */
+export function* due<Item extends { readonly retryAtMs: number }>(
+  items: Iterable<Item>,
+  nowMs: number,
+): Generator<Item> {
+  for (const item of items) if (item.retryAtMs <= nowMs) yield item
 }
