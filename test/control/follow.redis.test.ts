@@ -28,8 +28,14 @@ describe('ingest processes that follow one table', function () {
     await gateways[0]?.client.waitFor(first.id, 5_000)
   })
 
-  afterEach(function () {
-    if (this.currentTest?.state === 'failed') console.log(`seed ${SEED}\n${fleet.log}`)
+  afterEach(async function () {
+    if (this.currentTest?.state !== 'failed') return
+    console.log(`seed ${SEED}\n${fleet.log}`)
+    // What one test left behind is not to fail the next.
+    const [gateway] = gateways as [ControlBench]
+    for (const { subscriptionId } of (await gateway.reader.subscriptions({ cursor: null, limit: 100 })).items) {
+      await issue(gateway, command('unsubscribe', { subscriptionId }))
+    }
   })
 
   after(async () => {
