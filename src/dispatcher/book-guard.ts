@@ -1,6 +1,5 @@
-import { Book } from '../domain/book/book.ts'
 import { BookProof, type BookUpdate, isSoundSnapshot } from '../domain/book/proof.ts'
-import { compareDecimal } from '../domain/decimal.ts'
+import { rollForward } from '../domain/book/roll.ts'
 import { GapCause, type Level, type Quality } from '../domain/event.ts'
 import {
   enteringWord,
@@ -296,7 +295,7 @@ export class BookGuard {
       if (differing > 0) this.#mismatchFound('audit')
       proof.join(snapshot, updates)
     }
-    return rolled
+    return { ...snapshot, ...rolled }
   }
 
   /** Puts the snapshot that waits into the call, directly behind the delta that it equals. */
@@ -436,39 +435,4 @@ export class BookGuard {
 function updateOf(offer: LineOffer): BookUpdate {
   const { bids, asks } = JSON.parse(offer.data) as { bids: Level[]; asks: Level[] }
   return { first: offer.low, last: offer.high, bids, asks }
-}
-
-/**
- * The snapshot with the updates up to `have` applied, `updates` by their first ids; null where one is missing, or where
- * they leave nothing of it. Levels beyond its reach stay unknown although an update named some of them.
- */
-export function rollForward(
-  snapshot: VenueBookSnapshot,
-  updates: readonly BookUpdate[],
-  have: number,
-): VenueBookSnapshot | null {
-  const book = new Book()
-  book.replace(snapshot.bids, snapshot.asks)
-  let last = snapshot.last
-  for (const update of updates) {
-    if (update.last <= last || update.last > have) continue
-    if (update.first > last + 1) return null
-    book.apply(update.bids, update.asks)
-    last = update.last
-  }
-  if (last !== have) return null
-  const bids = withinReach(book.topBids(snapshot.depth), snapshot.bids, snapshot.depth, 1)
-  const asks = withinReach(book.topAsks(snapshot.depth), snapshot.asks, snapshot.depth, -1)
-  // A side with fewer levels than were asked for counts as whole: what has lost levels says a smaller depth.
-  let depth = snapshot.depth
-  if (snapshot.bids.length >= snapshot.depth) depth = Math.min(depth, bids.length)
-  if (snapshot.asks.length >= snapshot.depth) depth = Math.min(depth, asks.length)
-  if (depth === 0) return null
-  return { ...snapshot, last: have, bids: bids.slice(0, depth), asks: asks.slice(0, depth), depth }
-}
-
-function withinReach(levels: Level[], known: readonly Level[], depth: number, sign: 1 | -1): Level[] {
-  const edge = known.at(-1)
-  if (edge === undefined || known.length < depth) return levels
-  return levels.filter(([price]) => sign * compareDecimal(price, edge[0]) >= 0)
 }

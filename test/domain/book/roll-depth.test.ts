@@ -1,7 +1,7 @@
 import { expect } from 'chai'
-import { rollForward } from '../../src/dispatcher/book-guard.ts'
-import { asVenueSymbol } from '../../src/domain/instrument.ts'
-import type { VenueBookSnapshot } from '../../src/venues/venue.ts'
+import { rollForward } from '../../../src/domain/book/roll.ts'
+import { asVenueSymbol } from '../../../src/domain/instrument.ts'
+import type { VenueBookSnapshot } from '../../../src/venues/venue.ts'
 
 const snapshot: VenueBookSnapshot = {
   ...{ kind: 'snapshot', topic: '', symbol: asVenueSymbol('AAABBB'), venueTimeUs: null, receivedTimeUs: 1 },

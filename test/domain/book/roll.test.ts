@@ -1,8 +1,8 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { Book } from '../../src/domain/book/book.ts'
-import { type BookChange, rollForward } from '../../src/domain/book/roll.ts'
-import type { Level } from '../../src/domain/event.ts'
+import { Book } from '../../../src/domain/book/book.ts'
+import { type BookChange, rollForward } from '../../../src/domain/book/roll.ts'
+import type { Level } from '../../../src/domain/event.ts'
 
 const level: fc.Arbitrary<Level> = fc.tuple(
   fc.constantFrom('1.0', '1.00', '1.10', '2', '2.50', '3.00000000'),
@@ -19,6 +19,7 @@ describe('a book rolled forward', () => {
       fc.property(levels, levels, changes, (bids, asks, steps) => {
         const full = {
           last: 100,
+          depth: 1_000,
           bids: bids.filter(([, much]) => Number(much) > 0),
           asks: asks.filter(([, much]) => Number(much) > 0),
         }
@@ -43,8 +44,44 @@ describe('a book rolled forward', () => {
     )
   })
 
-  it('is none where changes are missing in between', () => {
+  it('is none where changes are missing in between, or before it is where it is to be', () => {
     const change = { first: 12, last: 14, bids: [], asks: [] }
-    expect(rollForward({ last: 10, bids: [], asks: [] }, [change])).to.equal(null)
+    expect(rollForward({ last: 10, bids: [], asks: [], depth: 5 }, [change])).to.equal(null)
+    expect(rollForward({ last: 11, bids: [], asks: [], depth: 5 }, [change], 13)).to.equal(null)
+    expect(rollForward({ last: 11, bids: [], asks: [], depth: 5 }, [change], 14)?.last).to.equal(14)
+  })
+
+  it('tells nothing behind the worst level of a side that had as many as were asked for', () => {
+    const bids: Level[] = [
+      ['10', '1'],
+      ['9', '1'],
+    ]
+    const asks: Level[] = [['11', '1']]
+    const change: BookChange = {
+      ...{ first: 11, last: 12 },
+      bids: [
+        ['8', '5'],
+        ['9.5', '2'],
+        ['10', '0'],
+      ],
+      asks: [
+        ['14', '5'],
+        ['10.5', '1'],
+      ],
+    }
+    const rolled = rollForward({ last: 10, bids, asks, depth: 2 }, [change])
+    expect(rolled).to.deep.equal({
+      ...{ last: 12, depth: 2 },
+      bids: [
+        ['9.5', '2'],
+        ['9', '1'],
+      ],
+      asks: [
+        ['10.5', '1'],
+        ['11', '1'],
+      ],
+    })
+    const gone: BookChange = { first: 11, last: 12, bids: [['10', '0']], asks: [] }
+    expect(rollForward({ last: 10, bids, asks, depth: 2 }, [gone])).to.deep.include({ depth: 1, bids: [['9', '1']] })
   })
 })
