@@ -12,16 +12,17 @@ describe('histories under one scheduler', function () {
     const from = SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(SEED)
     const runs = SEED === undefined ? RUNS : 1
     const begunMs = performance.now()
-    const sum = { entries: 0, steps: 0, faults: 0, simulatedMs: 0 }
+    const sum = { entries: 0, commits: 0, steps: 0, faults: 0, simulatedMs: 0 }
     for (let seed = from; seed < from + runs; seed++) {
       const told = await playHistory(seed, SEED !== undefined)
       if (SEED !== undefined) console.log(told.lines.join('\n'))
-      for (const figure of ['entries', 'steps', 'faults', 'simulatedMs'] as const) sum[figure] += told[figure]
+      for (const figure of ['entries', 'commits', 'steps', 'faults', 'simulatedMs'] as const)
+        sum[figure] += told[figure]
       if (told.failure !== null) expect.fail(await report(told, seed - from + 1))
     }
     const seconds = (performance.now() - begunMs) / 1_000
     console.log(
-      `    ${runs} histories from seed ${from}: ${sum.faults} faults, ${sum.entries} entries, ${sum.steps} steps,`,
+      `    ${runs} histories from seed ${from}: ${sum.faults} faults, ${sum.entries} entries, ${sum.commits} commits, ${sum.steps} steps,`,
       `${Math.round(sum.simulatedMs / 1_000)} simulated s in ${seconds.toFixed(1)} s, ${Math.round((runs * 60) / seconds)} a minute`,
     )
   })

@@ -3,6 +3,7 @@ import { LocalMembers } from '../../src/cluster/local-members.ts'
 import type { VenueRest } from '../../src/venues/venue.ts'
 import { info, market, tableOf } from '../dispatcher/world.ts'
 import { NaiveAppend } from '../support/naive-append.ts'
+import { Conductors } from './conductors.ts'
 import { StreamsJudge } from './judge.ts'
 import { Hub } from './lines.ts'
 import { calm, Network, weatherOf } from './network.ts'
@@ -15,6 +16,7 @@ export interface Told {
   /** What went wrong, null where nothing did. */
   readonly failure: string | null
   readonly entries: number
+  readonly commits: number
   readonly steps: number
   readonly faults: number
   readonly simulatedMs: number
@@ -23,9 +25,14 @@ export interface Told {
 
 const INSTRUMENTS = ['BTC-USDT', 'ETH-USDT', 'SOL-USDT']
 const WORKERS_MAX = 3
+const CONDUCTORS_MAX = 2
 /** What is not there so long after the last fault does not come any more. */
 const PATIENCE_MS = 240_000
 const QUIET_MS = 3_000
+const FAULTS = [
+  ...(['cut', 'cut', 'renew', 'kill', 'pause', 'leave', 'begin', 'weather', 'other-redis'] as const),
+  ...(['conductor-kill', 'conductor-pause', 'conductor-begin'] as const),
+] as const
 
 /**
  * One history: a small venue, a few processes, faults for some seconds, then calm until nothing is missing. The seed says
@@ -47,6 +54,7 @@ class History {
   readonly #append: NaiveAppend
   readonly #markets: readonly Market[]
   readonly #judge: StreamsJudge
+  readonly #conductors: Conductors
   readonly #workers: Worker[] = []
   readonly #parts: WorkerParts
   #lives = 0
@@ -73,8 +81,12 @@ class History {
       (one) => new Market(one, topicOf(one.instrument, 'TRADE'), topicOf(one.instrument, 'ORDERBOOK')),
     )
     this.#append = new NaiveAppend(() => Math.round(scheduler.nowMs * 1_000))
+    this.#conductors = new Conductors(this.#network, this.#markets, (message) => {
+      this.#failure ??= message
+    })
     this.#judge = new StreamsJudge(this.#markets, this.#append, (of, entry) => {
       if (isTold) tell(`stream ${of.info.instrument} ${entry.type} ${entry.venueSeq} seq ${entry.seq} ${entry.source}`)
+      this.#conductors.grown(of, entry)
     })
     const world: Owner = { name: 'redis', state: 'running', backlog: [] }
     this.#parts = {
@@ -87,7 +99,8 @@ class History {
   }
 
   async play(): Promise<Told> {
-    const { scheduler, dice } = { scheduler: this.#scheduler, dice: this.#dice }
+    const scheduler = this.#scheduler
+    const dice = this.#dice
     for (const one of this.#markets) {
       live(
         one,
@@ -98,6 +111,7 @@ class History {
       )
     }
     for (let count = dice.whole(1, WORKERS_MAX); count > 0; count--) this.#begin(`worker-${count}`)
+    for (let count = dice.whole(1, CONDUCTORS_MAX); count > 0; count--) this.#conductors.begin()
     const stormMs = dice.between(2_000, 9_000)
     const fault = (): void => {
       if (this.#isCalm) return
@@ -109,13 +123,19 @@ class History {
     let judgedMs = stormMs + QUIET_MS
     while (this.#failure === null && (await scheduler.step())) {
       if (scheduler.elapsedMs < judgedMs) continue
-      const missing = this.#judge.missing()
+      const missing = [...this.#judge.missing(), ...this.#conductors.missing()]
       if (missing.length === 0) break
       judgedMs = scheduler.elapsedMs + 500
       if (scheduler.elapsedMs > stormMs + PATIENCE_MS) this.#failure = `lost for good: ${missing.join('; ')}`
     }
     return {
-      ...{ seed: this.#seed, failure: this.#failure, entries: this.#judge.entries, steps: scheduler.steps },
+      ...{
+        seed: this.#seed,
+        failure: this.#failure,
+        entries: this.#judge.entries,
+        commits: this.#conductors.commits,
+        steps: scheduler.steps,
+      },
       ...{ faults: this.#faults, simulatedMs: scheduler.elapsedMs, lines: this.#lines },
     }
   }
@@ -131,20 +151,11 @@ class History {
   }
 
   #fault(): void {
-    const { dice } = { dice: this.#dice }
+    const dice = this.#dice
     const alive = this.#alive
     const worker = dice.pick(alive)
-    const kind = dice.pick([
-      'cut',
-      'cut',
-      'renew',
-      'kill',
-      'pause',
-      'leave',
-      'begin',
-      'weather',
-      'other-redis',
-    ] as const)
+    const conductor = dice.pick(this.#conductors.alive)
+    const kind = dice.pick(FAULTS)
     this.#faults++
     this.#network.tell(`--- ${kind} ${worker?.owner.name ?? ''}`)
     switch (kind) {
@@ -160,9 +171,7 @@ class History {
         this.#scheduler.after(dice.between(10, 3_000), null, () => this.#begin(worker.id))
         break
       case 'pause':
-        if (worker === undefined || worker.owner.state !== 'running') break
-        worker.owner.state = 'paused'
-        this.#scheduler.after(dice.between(20, 4_000), null, () => this.#scheduler.resume(worker.owner))
+        if (worker?.owner.state === 'running') this.#pause(worker.owner)
         break
       case 'leave':
         if (worker !== undefined && alive.length > 1) this.#scheduler.after(0, worker.owner, () => void worker.leave())
@@ -170,13 +179,29 @@ class History {
       case 'begin':
         if (alive.length < WORKERS_MAX) this.#begin(`worker-${this.#lives + 1}`)
         break
+      case 'conductor-kill':
+        if (conductor === undefined) break
+        conductor.state = 'dead'
+        this.#scheduler.after(dice.between(10, 2_000), null, () => this.#conductors.begin())
+        break
+      case 'conductor-pause':
+        if (conductor?.state === 'running') this.#pause(conductor)
+        break
+      case 'conductor-begin':
+        if (this.#conductors.alive.length < CONDUCTORS_MAX) this.#conductors.begin()
+        break
       case 'weather':
         this.#network.weather = weatherOf(dice)
         break
       case 'other-redis':
-        if (dice.chance(0.3)) this.#append.restart()
+        if (dice.chance(0.5)) this.#append.restart()
         break
     }
+  }
+
+  #pause(owner: Owner): void {
+    owner.state = 'paused'
+    this.#scheduler.after(this.#dice.between(20, 4_000), null, () => this.#scheduler.resume(owner))
   }
 
   #calmDown(): void {
@@ -184,6 +209,8 @@ class History {
     this.#isCalm = true
     this.#network.weather = calm
     for (const { owner } of this.#workers) this.#scheduler.resume(owner)
+    for (const owner of this.#conductors.alive) this.#scheduler.resume(owner)
+    if (this.#conductors.alive.length === 0) this.#conductors.begin()
     if (!this.#alive.some(({ leaving }) => !leaving)) this.#begin('worker-last')
   }
 

@@ -114,7 +114,8 @@ export class Scheduler {
     this.steps++
     this.#running = owner
     callback()
-    await new Promise<void>((resolve) => turn(resolve))
+    // The world awaits nothing.
+    if (owner !== null) await new Promise<void>((resolve) => turn(resolve))
     this.#running = null
     return true
   }
