@@ -116,8 +116,8 @@ export class NewestCheck {
   }
 }
 
-/** Longest way of an event that a newer answer of REST overtakes, us: Redis may stand still for so long meanwhile. */
-const OVERTAKEN_US_MAX = 5_000_000
+/** Longest way of an event that a newer answer of REST overtakes, us: Redis may be away for as long as a ring is kept. */
+const OVERTAKEN_US_MAX = 30_000_000
 
 interface Place {
   readonly major: number
