@@ -207,7 +207,7 @@ export class RedisConnection {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         reject(new BusError('timeout', `Redis did not answer within ${timeoutMs} ms`, { outcomeUnknown: true }))
-        if (this.#client instanceof Redis && !this.#closed) this.#client.disconnect(true)
+        if (this.#client instanceof Redis && !this.#closed) reconnect(this.#client)
       }, timeoutMs)
       answer.finally(() => clearTimeout(timer)).then(resolve, reject)
     })
@@ -223,7 +223,7 @@ export class RedisConnection {
       switched: (address) => {
         if (address === this.#switchedTo || this.#closed) return
         this.#switchedTo = address
-        client.disconnect(true)
+        reconnect(client)
       },
       failed: (error) => {
         if (!this.#closed) this.#observer?.failed(this.kind, `a sentinel: ${this.#textOf(error)}`)
@@ -250,6 +250,11 @@ export class RedisConnection {
  */
 export function openQueueClient(options: RedisConnectionOptions): Redis | Cluster {
   return createClient(options, 'queue')
+}
+
+/** Only where it is connected: one that is just asking the sentinels would take it for its end. */
+function reconnect(client: Redis): void {
+  if (client.status === 'ready' || client.status === 'connect') client.disconnect(true)
 }
 
 function createClient(options: RedisConnectionOptions, kind: ConnectionKind): Redis | Cluster {

@@ -158,15 +158,19 @@ export class Worker {
     }, timeoutMs)
   }
 
-  /** Waits until its streams hold so many entries more. */
+  /** Waits until its streams hold so many entries more; while Redis is away it is asked again. */
   async grown(entries: number): Promise<void> {
-    const streams = [...(await this.streams()).values()]
-    const count = async (): Promise<number> => {
-      const lengths = await Promise.all(streams.map((stream) => this.redis.send('xlen', [stream])))
-      return lengths.reduce<number>((sum, length) => sum + Number(length), 0)
+    const count = async (): Promise<number | null> => {
+      try {
+        const streams = [...(await this.streams()).values()]
+        const lengths = await Promise.all(streams.map((stream) => this.redis.send('xlen', [stream])))
+        return lengths.reduce<number>((sum, length) => sum + Number(length), 0)
+      } catch {
+        return null
+      }
     }
-    const before = await count()
-    await eventually(async () => (await count()) >= before + entries, 60_000)
+    const before = await eventually(count, 60_000)
+    await eventually(async () => ((await count()) ?? 0) >= before + entries, 60_000)
   }
 
   /** Milliseconds part of the newest entry, 0: none. */
