@@ -54,7 +54,8 @@ describe('several ingest processes', function () {
 
     const rows = await fleet.show()
     expect(rows.map(({ worker, state }) => `${worker} ${state}`)).to.have.members(workers.map((id) => `${id} active`))
-    const owned = rows.flatMap((row) => [...parsePartitions(row.owned)])
+    // What is changing hands at the moment two of them own.
+    const owned = [...new Set(rows.flatMap((row) => [...parsePartitions(row.owned)]))]
     expect(owned.sort((a, b) => a - b)).to.deep.equal([...Array(PARTITIONS).keys()])
     for (const row of rows) expect(Date.parse(row.flowsSince ?? '')).to.be.above(fromMs)
 
