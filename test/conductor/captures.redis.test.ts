@@ -81,7 +81,7 @@ describe('the conductor over a recorded capture', function () {
         const instrument = instrumentOf(symbol)
         expectFused(wire, instrument)
         const mine = [...samples].filter(([name]) => name.startsWith(`${instrument} `)).map(([, record]) => record)
-        expect(mine.length, `records of ${instrument} that were seen`).to.be.greaterThan(2)
+        expect(mine.length, `records of ${instrument} that were seen`).to.be.at.least(1)
         for (const record of mine) expectRecord(wire, instrument, record)
         if (what === 'as it was recorded')
           expectFinal(mine.at(-1) as Snapshot, expected.books[symbol] as Expected['books'][string])
