@@ -4,7 +4,7 @@ import { startCluster, startSentinel, type Topology } from '../support/topologie
 import { ControlBench, command, MARKET, subscribe } from './world.ts'
 
 describe('the control plane', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let topology: Topology
   let bench: ControlBench
 
@@ -54,7 +54,7 @@ describe('the control plane', function () {
     const table = await eventually(async () => {
       const found = await bench.reader.current().catch(() => null)
       return found?.version === 3 && found
-    }, 20_000)
+    }, 45_000)
     expect(table.subscriptions.map(({ subscriptionId }) => subscriptionId)).to.deep.equal(['kept', 'lost'])
   })
 })
