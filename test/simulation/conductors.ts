@@ -48,6 +48,11 @@ export class Conductors {
     return this.#running.map(({ owner }) => owner)
   }
 
+  /** Not every history has any. */
+  get begun(): boolean {
+    return this.#lives > 0
+  }
+
   get commits(): number {
     return this.#places.reduce((sum, { redis }) => sum + redis.fused.length, 0)
   }
@@ -97,6 +102,7 @@ export class Conductors {
   }
 
   missing(): string[] {
+    if (!this.begun) return []
     return this.#places.flatMap(({ judge }) => judge.missing())
   }
 

@@ -2,11 +2,12 @@ import type { ChannelBatch, EventBus } from '../../src/bus/publish.ts'
 import { LocalMembers } from '../../src/cluster/local-members.ts'
 import type { VenueRest } from '../../src/venues/venue.ts'
 import { info, market, tableOf } from '../dispatcher/world.ts'
-import { NaiveAppend } from '../support/naive-append.ts'
+import { NaiveAppend, type NaiveEntry } from '../support/naive-append.ts'
 import { Conductors } from './conductors.ts'
 import { StreamsJudge } from './judge.ts'
 import { Hub } from './lines.ts'
 import { calm, Network, weatherOf } from './network.ts'
+import type { Received } from './received.ts'
 import { Dice, type Owner, Scheduler } from './scheduler.ts'
 import { live, Market } from './venue.ts'
 import { Worker, type WorkerParts } from './worker.ts'
@@ -94,7 +95,7 @@ class History {
       store: new LocalMembers(scheduler.clockOf(world)),
       redundancy: dice.whole(1, 2),
       rest: (owner) => this.#rest(owner),
-      bus: (owner) => this.#bus(owner),
+      bus: (owner, received) => this.#bus(owner, received),
     }
   }
 
@@ -111,8 +112,8 @@ class History {
       )
     }
     for (let count = dice.whole(1, WORKERS_MAX); count > 0; count--) this.#begin(`worker-${count}`)
-    for (let count = dice.whole(1, CONDUCTORS_MAX); count > 0; count--) this.#conductors.begin()
-    const stormMs = dice.between(2_000, 9_000)
+    for (let count = dice.whole(0, CONDUCTORS_MAX); count > 0; count--) this.#conductors.begin()
+    const stormMs = dice.between(1_500, 6_000)
     const fault = (): void => {
       if (this.#isCalm) return
       this.#fault()
@@ -188,7 +189,7 @@ class History {
         if (conductor?.state === 'running') this.#pause(conductor)
         break
       case 'conductor-begin':
-        if (this.#conductors.alive.length < CONDUCTORS_MAX) this.#conductors.begin()
+        if (this.#conductors.begun && this.#conductors.alive.length < CONDUCTORS_MAX) this.#conductors.begin()
         break
       case 'weather':
         this.#network.weather = weatherOf(dice)
@@ -210,29 +211,48 @@ class History {
     this.#network.weather = calm
     for (const { owner } of this.#workers) this.#scheduler.resume(owner)
     for (const owner of this.#conductors.alive) this.#scheduler.resume(owner)
-    if (this.#conductors.alive.length === 0) this.#conductors.begin()
+    if (this.#conductors.begun && this.#conductors.alive.length === 0) this.#conductors.begin()
     if (!this.#alive.some(({ leaving }) => !leaving)) this.#begin('worker-last')
   }
 
-  #bus(owner: Owner): EventBus {
+  #bus(owner: Owner, received: Received): EventBus {
+    /** When a call was made the first time. */
+    const madeMs = new WeakMap<readonly ChannelBatch[], number>()
     return {
       publish: (batches) => {
+        const firstMs = madeMs.get(batches) ?? this.#scheduler.nowMs
+        madeMs.set(batches, firstMs)
         // As they stand now: the lines go on working with what they offered.
-        const sent = batches.map(
-          (batch): ChannelBatch => ({ ...batch, offers: batch.offers.map((offer) => ({ ...offer })) }),
-        )
+        const sent = batches.map((batch) => ({ ...batch, offers: batch.offers.map((offer) => ({ ...offer })) }))
         return this.#network.call(owner, 'a call to the bus', () => {
+          const before = sent.map((batch) => this.#append.entries(nameOf(batch)).length)
           const answer = this.#append.publish(sent)
-          this.#examine()
+          this.#examine(() => {
+            this.#judge.look()
+            for (const [index, batch] of sent.entries()) this.#judgeGaps(batch, before[index] ?? 0, received, firstMs)
+          })
           return answer
         })
       },
     }
   }
 
-  #examine(): void {
+  /**
+   * What is told as missing never came to whoever tells it. Of trades: what a snapshot stands for is let go when the snapshot is
+   * offered, and is missing where another process joined the book below it meanwhile; told and closed, if needlessly.
+   */
+  #judgeGaps(batch: ChannelBatch, before: number, received: Received, madeMs: number): void {
+    const entries = this.#append.entries(nameOf(batch))
+    const symbol = batch.instrument.replace('-', '')
+    for (let at = before; at < entries.length; at++) {
+      const entry = entries[at] as NaiveEntry
+      if (entry.type === 'TRADE.GAP') received.judge(entry, symbol, madeMs)
+    }
+  }
+
+  #examine(judge: () => void): void {
     try {
-      this.#judge.look()
+      judge()
     } catch (error) {
       this.#failure ??= (error as Error).message
     }
@@ -262,4 +282,8 @@ class History {
         }),
     }
   }
+}
+
+function nameOf({ market, instrument, channel }: ChannelBatch): string {
+  return `${market}:${instrument}:${channel}`
 }

@@ -102,7 +102,7 @@ function levelsOf(book: Book, side: 'a' | 'b'): Level[] {
 /** Lets a market live: trades and updates at random, a delta every 100 ms where there is something to tell. */
 export function live(market: Market, scheduler: Scheduler, dice: Dice, pace: () => number, send: Send): void {
   const trade = (): void => {
-    send(market.tradeTopic, market.trade(scheduler.nowMs * 1_000, dice))
+    send(market.tradeTopic, market.trade(Math.round(scheduler.nowMs * 1_000), dice))
     scheduler.after(dice.between(5, 400) * pace(), null, trade)
   }
   const tell = (): void => {

@@ -6,11 +6,12 @@ import type { DispatchTable } from '../../src/dispatcher/table.ts'
 import { Channel, GapCause } from '../../src/domain/event.ts'
 import { type Instrument, partitionOf } from '../../src/domain/instrument.ts'
 import { IngestShare } from '../../src/processes/ingest-share.ts'
-import type { VenueRest } from '../../src/venues/venue.ts'
+import type { VenueEvent, VenueRest } from '../../src/venues/venue.ts'
 import { market, unproved } from '../dispatcher/world.ts'
 import type { NaiveAppend } from '../support/naive-append.ts'
 import { type Hub, Lines } from './lines.ts'
 import type { Network } from './network.ts'
+import { Received } from './received.ts'
 import type { Owner } from './scheduler.ts'
 
 export const PARTITIONS = 4
@@ -23,7 +24,7 @@ export interface WorkerParts {
   readonly append: NaiveAppend
   readonly table: DispatchTable
   readonly rest: (owner: Owner) => VenueRest
-  readonly bus: (owner: Owner) => EventBus
+  readonly bus: (owner: Owner, received: Received) => EventBus
   readonly redundancy: number
 }
 
@@ -38,6 +39,7 @@ export class Worker {
   #adoption: Adoption | null = null
   #carried: ReadonlySet<string> = new Set()
   leaving = false
+  readonly received = new Received()
 
   constructor(id: string, life: number, parts: WorkerParts) {
     this.id = id
@@ -70,7 +72,7 @@ export class Worker {
     })
     this.#dispatcher = new Dispatcher({
       ...{ market, table, clock, partitions: PARTITIONS, lanes: 1, limits: { books: unproved } },
-      bus: parts.bus(owner),
+      bus: parts.bus(owner, this.received),
       rest: parts.rest(owner),
       random: network.dice.next,
       deadLetters: { append: async ({ reason, detail }) => network.tell(`${owner.name}: ${reason}: ${detail}`) },
@@ -79,7 +81,11 @@ export class Worker {
     })
     this.lines = new Lines({
       ...{ network, hub, owner },
-      event: (event, connection) => this.#dispatcher.event(event, connection),
+      event: (event, connection) => {
+        network.tell(`${owner.name}: receives ${nameOf(event)}`)
+        this.received.note(event, network.scheduler.nowMs)
+        this.#dispatcher.event(event, connection)
+      },
       interrupted: (gone, cause) => this.#dispatcher.interrupted(gone, cause),
       acked: (topic) => {
         if (!this.#share.covers(topics.get(topic) ?? -1)) this.#dispatcher.topicAcked(topic)
@@ -137,6 +143,11 @@ export class Worker {
     this.#carried = topics
     this.#parts.network.tell(`${this.owner.name}: takes ${[...topics].join(' ') || 'nothing'}`)
   }
+}
+
+function nameOf(event: VenueEvent): string {
+  const id = event.kind === 'trade' ? event.id : event.kind === 'delta' ? `${event.first}-${event.last}` : ''
+  return `${event.symbol} ${event.kind} ${id}`
 }
 
 function placeOf(instrument: Instrument): number {
