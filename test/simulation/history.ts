@@ -32,6 +32,7 @@ const PATIENCE_MS = 240_000
 const QUIET_MS = 3_000
 const FAULTS = [
   ...(['cut', 'cut', 'renew', 'kill', 'pause', 'leave', 'begin', 'weather', 'other-redis'] as const),
+  'fail-over',
   ...(['conductor-kill', 'conductor-pause', 'conductor-begin'] as const),
 ] as const
 
@@ -54,14 +55,18 @@ class History {
   readonly #hub: Hub
   readonly #append: NaiveAppend
   readonly #markets: readonly Market[]
-  readonly #judge: StreamsJudge
+  #judge: StreamsJudge
   readonly #conductors: Conductors
+  readonly #seen: (market: Market, entry: NaiveEntry) => void
   readonly #workers: Worker[] = []
   readonly #parts: WorkerParts
   #lives = 0
   #faults = 0
   #failure: string | null = null
   #isCalm = false
+  /** What a replica has got so far; null: there is none, or it lacks whole streams. */
+  #replica: unknown = null
+  #hasFailedOver = false
 
   constructor(seed: number, dice: Dice, scheduler: Scheduler, isTold: boolean) {
     this.#seed = seed
@@ -85,10 +90,11 @@ class History {
     this.#conductors = new Conductors(this.#network, this.#markets, (message) => {
       this.#failure ??= message
     })
-    this.#judge = new StreamsJudge(this.#markets, this.#append, (of, entry) => {
+    this.#seen = (of, entry) => {
       if (isTold) tell(`stream ${of.info.instrument} ${entry.type} ${entry.venueSeq} seq ${entry.seq} ${entry.source}`)
       this.#conductors.grown(of, entry)
-    })
+    }
+    this.#judge = new StreamsJudge(this.#markets, this.#append, this.#seen)
     const world: Owner = { name: 'redis', state: 'running', backlog: [] }
     this.#parts = {
       ...{ network: this.#network, hub: this.#hub, append: this.#append, table },
@@ -120,6 +126,12 @@ class History {
       scheduler.after(dice.between(50, 1_500), null, fault)
     }
     scheduler.after(dice.between(100, 2_000), null, fault)
+    const replicate = (): void => {
+      if (this.#isCalm || this.#conductors.begun) return
+      if (this.#judge.isBegun) this.#replica = this.#append.save()
+      scheduler.after(dice.between(100, 1_500), null, replicate)
+    }
+    scheduler.after(dice.between(100, 1_500), null, replicate)
     scheduler.after(stormMs, null, () => this.#calmDown())
     let judgedMs = stormMs + QUIET_MS
     while (this.#failure === null && (await scheduler.step())) {
@@ -194,10 +206,24 @@ class History {
       case 'weather':
         this.#network.weather = weatherOf(dice)
         break
+      case 'fail-over':
+        this.#failOver()
+        break
       case 'other-redis':
         if (dice.chance(0.5)) this.#append.restart()
         break
     }
+  }
+
+  /** The replica takes the place of a Redis that was ahead of it. */
+  #failOver(): void {
+    if (this.#replica === null || this.#conductors.begun) return
+    this.#network.tell('a replica answers from now on')
+    this.#append.restartWith(this.#replica)
+    this.#hasFailedOver = true
+    this.#replica = null
+    this.#judge = new StreamsJudge(this.#markets, this.#append, this.#seen)
+    this.#examine(() => this.#judge.look())
   }
 
   #pause(owner: Owner): void {
@@ -242,6 +268,8 @@ class History {
    * offered, and is missing where another process joined the book below it meanwhile; told and closed, if needlessly.
    */
   #judgeGaps(batch: ChannelBatch, before: number, received: Received, madeMs: number): void {
+    // Whom the other process reaches with what it had, and when, is theirs to sort out.
+    if (this.#hasFailedOver) return
     const entries = this.#append.entries(nameOf(batch))
     const symbol = batch.instrument.replace('-', '')
     for (let at = before; at < entries.length; at++) {

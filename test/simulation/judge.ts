@@ -139,6 +139,11 @@ export class StreamsJudge {
     return this.#judges.reduce((sum, { read }) => sum + read, 0)
   }
 
+  /** Every stream has something. */
+  get isBegun(): boolean {
+    return this.#judges.every(({ read }) => read > 0)
+  }
+
   look(): void {
     for (const [index, judge] of this.#judges.entries()) {
       const entries = this.#append.entries(judge.name)
