@@ -66,7 +66,7 @@ class History {
   #isCalm = false
   /** What a replica has got so far; null: there is none, or it lacks whole streams. */
   #replica: unknown = null
-  #hasFailedOver = false
+  #hasChangedRedis = false
 
   constructor(seed: number, dice: Dice, scheduler: Scheduler, isTold: boolean) {
     this.#seed = seed
@@ -187,7 +187,9 @@ class History {
         if (worker?.owner.state === 'running') this.#pause(worker.owner)
         break
       case 'leave':
-        if (worker !== undefined && alive.length > 1) this.#scheduler.after(0, worker.owner, () => void worker.leave())
+        if (worker === undefined || worker.leaving || alive.filter(({ leaving }) => !leaving).length < 2) break
+        worker.leaving = true
+        this.#scheduler.after(0, worker.owner, () => void worker.leave())
         break
       case 'begin':
         if (alive.length < WORKERS_MAX) this.#begin(`worker-${this.#lives + 1}`)
@@ -210,7 +212,9 @@ class History {
         this.#failOver()
         break
       case 'other-redis':
-        if (dice.chance(0.5)) this.#append.restart()
+        if (dice.chance(0.5)) break
+        this.#append.restart()
+        this.#hasChangedRedis = true
         break
     }
   }
@@ -220,7 +224,7 @@ class History {
     if (this.#replica === null || this.#conductors.begun) return
     this.#network.tell('a replica answers from now on')
     this.#append.restartWith(this.#replica)
-    this.#hasFailedOver = true
+    this.#hasChangedRedis = true
     this.#replica = null
     this.#judge = new StreamsJudge(this.#markets, this.#append, this.#seen)
     this.#examine(() => this.#judge.look())
@@ -268,8 +272,8 @@ class History {
    * offered, and is missing where another process joined the book below it meanwhile; told and closed, if needlessly.
    */
   #judgeGaps(batch: ChannelBatch, before: number, received: Received, madeMs: number): void {
-    // Whom the other process reaches with what it had, and when, is theirs to sort out.
-    if (this.#hasFailedOver) return
+    // What was offered to one Redis with a hole declared below it is offered to the next one just so, whatever came meanwhile.
+    if (this.#hasChangedRedis) return
     const entries = this.#append.entries(nameOf(batch))
     const symbol = batch.instrument.replace('-', '')
     for (let at = before; at < entries.length; at++) {

@@ -38,6 +38,7 @@ export class Worker {
   readonly lines: Lines
   #adoption: Adoption | null = null
   #carried: ReadonlySet<string> = new Set()
+  /** Was told to. */
   leaving = false
   readonly received = new Received()
 
@@ -124,8 +125,6 @@ export class Worker {
 
   /** Hands its partitions over and ends. */
   async leave(): Promise<void> {
-    if (this.leaving) return
-    this.leaving = true
     const clock = this.#parts.network.scheduler.clockOf(this.owner)
     this.#adoption?.close()
     await this.#share.drain()
