@@ -12,7 +12,6 @@ import { LatencyRecorder } from '../telemetry/latency.ts'
 import { createLogger, type Logger } from '../telemetry/logger.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import { startTelemetryServer } from '../telemetry/server.ts'
-import { conductorOnRedis } from './conductor-on-redis.ts'
 import { ControlPart } from './control-on-redis.ts'
 import { watchHeapGrowth } from './heap-growth.ts'
 import { everything } from './ingest.ts'
@@ -20,7 +19,6 @@ import { ingestOnRedis } from './ingest-on-redis.ts'
 import { LiveForm, runLiveView } from './live.ts'
 import { LiveLook } from './live-look.ts'
 import { type OpsTeller, opsTeller } from './ops-teller.ts'
-import { PollerRole } from './poller-on-redis.ts'
 import { RedisWatch } from './redis-watch.ts'
 import type { StartOptions } from './start-options.ts'
 import { summaryOf } from './summary.ts'
@@ -95,9 +93,13 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   }
   const ingest =
     venue !== null && has('ingest') ? ingestOnRedis({ ...common, venue, rest: restFor(venue).rest, latency }) : null
-  const poller = venue !== null && has('poller') ? new PollerRole({ ...common, venue: restFor(venue) }) : null
+  // What a process does not do it does not load.
+  const { PollerRole } = has('poller') ? await import('./poller-on-redis.ts') : { PollerRole: null }
+  const poller = venue !== null && PollerRole !== null ? new PollerRole({ ...common, venue: restFor(venue) }) : null
   const conductor = has('conductor')
-    ? conductorOnRedis({ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps })
+    ? (await import('./conductor-on-redis.ts')).conductorOnRedis({
+        ...{ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps },
+      })
     : null
   const obstacles = (): string[] => [keyspace, ingest, conductor, poller].flatMap((role) => role?.obstacles() ?? [])
   const api =

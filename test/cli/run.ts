@@ -31,7 +31,9 @@ export function startMeltica(
   environment: Record<string, string> = {},
 ): ChildProcessWithoutNullStreams {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MELTICA_')))
-  return spawn(process.execPath, [ENTRY, ...args], { env: { ...clean, ...environment } })
+  // Files of tests run beside each other, so nobody may count on a port.
+  const ports = args[0] === 'start' ? { MELTICA_TELEMETRY__LISTEN: '127.0.0.1:0' } : {}
+  return spawn(process.execPath, [ENTRY, ...args], { env: { ...clean, ...ports, ...environment } })
 }
 
 /** The first line of output. */

@@ -80,9 +80,8 @@ export async function eventually<T>(
   }
 }
 
-// Outside mocha (a bench) the servers end with the process.
-if (typeof after === 'function') {
-  after(async () => {
-    await Promise.all(started.map((redis) => redis.stop()))
-  })
+/** Called behind every file of tests; outside mocha (a bench) the servers end with the process. */
+export async function stopStartedRedis(): Promise<void> {
+  shared = null
+  await Promise.all(started.splice(0).map((redis) => redis.stop()))
 }
