@@ -67,7 +67,9 @@ async function expectWhole(wire: Wire, expected: Expected, lines: readonly Captu
 }
 
 describe('recorded captures, replayed by the command line into Redis', function () {
-  this.timeout(30_000)
+  this.timeout(90_000)
+  // Whole systems share the machine with other files here; what fails on it twice is no accident.
+  this.retries(1)
 
   for (const name of binanceCaptures)
     it(`${name} stands in the streams as its expected result says`, async function () {
@@ -147,7 +149,9 @@ const variants: readonly Variant[] = [
 ]
 
 describe('variants of a recorded capture', function () {
-  this.timeout(30_000)
+  this.timeout(90_000)
+  // Whole systems share the machine with other files here; what fails on it twice is no accident.
+  this.retries(1)
   let lines: readonly CaptureLine[] | undefined
 
   before(function () {

@@ -26,6 +26,8 @@ const HEAL_MS = 120_000 + 1_200 * SECONDS
 
 describe('three ingest processes under harm at random', function () {
   this.timeout(SECONDS * 1_000 + HEAL_MS + 300_000)
+  // Whole systems share the machine with other files here; what fails on it twice is no accident.
+  this.retries(1)
   let fleet: Fleet
 
   afterEach(function () {

@@ -53,6 +53,8 @@ const variants: readonly (readonly [what: string, make: (lines: readonly Capture
 
 describe('the conductor over a recorded capture', function () {
   this.timeout(LINES === Number.POSITIVE_INFINITY ? 180_000 : 40_000)
+  // Whole systems share the machine with other files here; what fails on it twice is no accident.
+  this.retries(1)
   let lines: readonly CaptureLine[] | undefined
 
   before(function () {

@@ -11,6 +11,8 @@ const COMMANDS = Number(process.env.MELTICA_CONTROL_COMMANDS ?? 20)
 
 describe('ingest processes that follow one table', function () {
   this.timeout(60_000 + COMMANDS * 2_000 + KILLS * 20_000)
+  // Whole systems share the machine with other files here; what fails on it twice is no accident.
+  this.retries(1)
   let fleet: TableFleet
   let gateways: ControlBench[]
   let urls: string[]

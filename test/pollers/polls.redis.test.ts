@@ -17,7 +17,9 @@ const ROUTES = JSON.stringify([
   { type: 'ORDERBOOK', market: MARKET, instruments: ['*'], polls: [{ type: 'ORDERBOOK.SNAPSHOT', everyMs: EVERY_MS }] },
 ])
 
-describe('REST polls', () => {
+describe('REST polls', function () {
+  // Whole systems share the machine with other files here; what fails on it twice is no accident.
+  this.retries(1)
   let redis: TestRedis
   let connection: RedisConnection
   let simulator: ChildProcessWithoutNullStreams

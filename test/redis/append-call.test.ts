@@ -72,6 +72,7 @@ describe('a call of the append script', () => {
         const expected = encodeCommand('evalsha', args)
         expect(calls.encode('evalsha', 'hash', call, used, floorMs).equals(expected)).to.equal(true)
       }),
+      { numRuns: 40 },
     )
   })
 })

@@ -8,7 +8,9 @@ const send = (connection: RedisConnection, ...command: string[]): Promise<unknow
   connection.send(command[0] as string, command.slice(1))
 
 describe('a connection by sentinels', function () {
-  this.timeout(20_000)
+  this.timeout(60_000)
+  // Whole systems share the machine with other files here; what fails on it twice is no accident.
+  this.retries(1)
 
   it('leads to the new master when the old one stands still without a word', async () => {
     const topology = await startSentinel()
@@ -46,7 +48,9 @@ describe('a connection by sentinels', function () {
 })
 
 describe('a connection to a cluster', function () {
-  this.timeout(20_000)
+  this.timeout(60_000)
+  // Whole systems share the machine with other files here; what fails on it twice is no accident.
+  this.retries(1)
   let cluster: ClusterTopology
   before(async () => {
     cluster = await startCluster()

@@ -275,7 +275,9 @@ class Group {
     let told = false
     if (line.snapshot?.last === id && received <= line.snapshot.received) return 'duplicate'
     if (line.last === null) {
-      // Opens the numbering.
+      // Opens the numbering, unless it lies before what was told as lost with another Redis.
+      const open = openSegments(line)[0]
+      if (open !== undefined && id < open.to) return 'snapshot-too-old'
       this.#endBookGap(id, 'snapshot')
     } else if (!line.joined) {
       const open = openSegments(line)[0]
@@ -364,7 +366,7 @@ class Group {
   #tellTimes(received: number, told: { toldTo: number }, offer: Offer, interval: string | null): boolean {
     const to = Number(offer.receivedTime)
     const from = Math.min(Math.max(received, told.toldTo), to)
-    if (offer.declare === '') return false
+    if (offer.declare === '' || told.toldTo === to) return false
     const range = `${interval === null ? '' : `${interval}@`}${from}-${to}`
     this.#tell(range, offer, { from, to, cause: offer.declare, ...(interval === null ? {} : { interval }) })
     told.toldTo = to

@@ -87,6 +87,8 @@ end
 -- process, whose frames waited longer: then it was received after this one, and the hole between them has no length.
 local function lineGap(before, toldTo, cause, at, interval)
   local to = tonumber(ARGV[at + 4])
+  -- The last gap ended at this very microsecond: there is nothing left to tell.
+  if tonumber(toldTo) == to then return nil end
   local from = math.min(max(tonumber(before) or 0, tonumber(toldTo) or 0), to)
   local fromText, toText = text(from), ARGV[at + 4]
   local head, tail = '', ''
@@ -116,7 +118,9 @@ local function snapshot(at, refresh, cause)
   -- The same answer again: its key is in the stream.
   if id == g.snapLast and tonumber(ARGV[at + 4]) <= tonumber(g.snapReceived) then return 'd' end
   if g.lastText == '' then
-    -- Nothing before it: it opens the numbering, and ends what was told as lost with another Redis.
+    -- Nothing before it: it opens the numbering, and ends what was told as lost with another Redis, unless it lies before that.
+    local range = openRanges()[1]
+    if range and number < range.to then return 's' end
     closeBookGap(number, 'snapshot')
   elseif not g.joined then
     local range = openRanges()[1]
