@@ -28,7 +28,8 @@ export class RedisCommitLog implements CommitLog {
   /** Streams listed in the catalog under the present Redis process. */
   readonly #listed = new Set<string>()
   #run = ''
-  #greatestEntryMs = 0
+  /** No entry of a new epoch may get an id that a reader has passed already. */
+  #floorMs = 0
 
   constructor(options: RedisCommitLogOptions) {
     this.#options = options
@@ -77,8 +78,8 @@ export class RedisCommitLog implements CommitLog {
       const told = event.quality === Quality.Live ? { ...event, quality: '' } : event
       return { name, version: String(version), record, versionFloor, maxLength, carried, ttlMs, change, event: told }
     })
-    const reply = await runCommit(connection, keys, { run, floorMs: this.#greatestEntryMs, commits: call })
-    if (reply.greatestEntryMs > this.#greatestEntryMs) this.#greatestEntryMs = reply.greatestEntryMs
+    const reply = await runCommit(connection, keys, { run, floorMs: this.#floorMs, commits: call })
+    if (reply.greatestEntryMs >= this.#floorMs) this.#floorMs = reply.greatestEntryMs + 1
     if (reply.bellError !== null) onBellFailed?.(reply.bellError)
     return [...reply.answers]
   }
