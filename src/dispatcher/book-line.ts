@@ -203,6 +203,7 @@ export class BookLine implements Line, GuardedLine {
     }
     for (; next < offers.length; next++) this.#appended(offers[next])
     if (this.#state === 'joined') {
+      if (before === 'unjoined') this.counts.stale += this.#above.dropUpTo(this.#have, this.#shared.queue)
       if (before !== 'joined' || (unproven && !this.unproven)) this.#shared.watch.joined(this.key)
       this.#dropPassedSnapshot()
     } else if (this.#state === 'unjoined' && this.#snapshot === null && !this.#stopped) {
@@ -321,10 +322,10 @@ export class BookLine implements Line, GuardedLine {
         this.guard.want('start', true)
         return
       }
-      if (!putOffer(offers, snapshot, room)) return
-      this.#snapshot = null
-      this.counts.stale += this.#above.dropUpTo(snapshot.high, this.#shared.bookBuffers)
-      have = snapshot.high
+      // Alone: where another process's line made the stream join meanwhile the answer is `early`, and the deltas that the
+      // snapshot holds are what continues the stream.
+      if (putOffer(offers, snapshot, room)) this.#snapshot = null
+      return
     }
     if (have < 0) return
     for (;;) {

@@ -220,6 +220,8 @@ export class ChannelLine implements Line {
     const front = this.#ring.takeAll(this.#contiguous)
     for (const offer of front) this.#shared.queue.enter(offer)
     if (retried) for (const offer of flying) if (offer.known === 'new') offer.known = 'unsure'
+    // Declared by where the other Redis stood; where this one stands shows first.
+    if (this.#contiguous) for (const offer of flying) if (offer.kind === 'TRADE') offer.declare = ''
     this.#pending.putFront([...front, ...flying, ...this.#held.takeAll()])
     this.#have = -1
     if (front.length === 0) return

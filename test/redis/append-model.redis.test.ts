@@ -11,6 +11,9 @@ import { NaiveAppend } from '../support/naive-append.ts'
 import { bar, batch, delta, giveUp, quote, snapshot, trade } from '../support/offers.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
+/** `FC_RUNS` for as many as one likes. */
+const RUNS = Number(process.env.FC_RUNS ?? 150)
+
 /** What a test does: a call with some batches, or another Redis process taking over, with the same data or without. */
 type Step = { readonly batches: readonly ChannelBatch[] } | 'restart' | 'empty'
 
@@ -190,7 +193,7 @@ describe('append script against a naive model', () => {
   }
 
   it('gives the same answers and leaves the same streams and ledgers', async function () {
-    this.timeout(60_000)
-    await fc.assert(fc.asyncProperty(steps, compare), { numRuns: Number(process.env.FC_RUNS ?? 150) })
+    this.timeout(60_000 + RUNS * 20)
+    await fc.assert(fc.asyncProperty(steps, compare), { numRuns: RUNS })
   })
 })

@@ -302,11 +302,12 @@ class Group {
     const from = Number(offer.id)
     const to = Number(offer.first)
     const { channel } = this.#batch
+    const place = `${offer.declare}@${from}-${to}`
     if (channel === 'TRADE' || channel === 'ORDERBOOK') {
-      this.#tellIds(from, to, offer.declare, offer)
+      this.#tell(place, offer, { from: String(from), to: String(to), cause: offer.declare })
       this.#open(from, to, offer.declare)
     } else {
-      this.#tell(`${from}-${to}`, offer, { from, to, cause: offer.declare })
+      this.#tell(place, offer, { from, to, cause: offer.declare })
       this.#remember(from, to, offer.declare, 'unfillable', null)
       this.#line.toldTo = to
     }
@@ -367,9 +368,10 @@ class Group {
     const to = Number(offer.receivedTime)
     const from = Math.min(Math.max(received, told.toldTo), to)
     if (offer.declare === '' || told.toldTo === to) return false
-    const range = `${interval === null ? '' : `${interval}@`}${from}-${to}`
+    const isBefore = to < told.toldTo
+    const range = `${interval === null ? '' : `${interval}@`}${from}-${to}${isBefore ? `@${offer.id}` : ''}`
     this.#tell(range, offer, { from, to, cause: offer.declare, ...(interval === null ? {} : { interval }) })
-    told.toldTo = to
+    told.toldTo = Math.max(told.toldTo, to)
     this.#remember(from, to, offer.declare, 'unfillable', null)
     return true
   }

@@ -93,9 +93,13 @@ local function lineGap(before, toldTo, cause, at, interval)
   local fromText, toText = text(from), ARGV[at + 4]
   local head, tail = '', ''
   if interval then head, tail = interval .. '@', ',"interval":"' .. interval .. '"' end
-  addGap(head .. fromText .. '-' .. toText, '{"from":' .. fromText .. ',"to":' .. toText .. ',"cause":"' .. cause .. '"' .. tail .. '}', at)
+  local key = head .. fromText .. '-' .. toText
+  -- It ends before one that was told, so its times may have been told as well: the event makes it another.
+  local isBefore = toldTo and toldTo ~= '' and to < tonumber(toldTo)
+  if isBefore then key = key .. '@' .. ARGV[at + 1] end
+  addGap(key, '{"from":' .. fromText .. ',"to":' .. toText .. ',"cause":"' .. cause .. '"' .. tail .. '}', at)
   closePiece({ cause = cause, openedAt = openingTime() }, from, to, 'unfillable', nil)
-  return toText
+  return isBefore and toldTo or toText
 end
 
 local function newest(at, _, cause)
@@ -175,12 +179,12 @@ local function lost(at, cause)
   local from, to = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   if not from or not to or from > to then return 'x' end
   if g.seq > 0 then return 'd' end
+  -- Its key names the cause, for what comes may lie below it, and the same ids be told as missing once more.
+  local key, place = cause .. '@' .. text(from) .. '-' .. text(to), '{"from":' .. edge(from) .. ',"to":' .. edge(to)
+  addGap(key, place .. ',"cause":"' .. cause .. '"}', at)
   if g.channel == 'TRADE' or g.channel == 'ORDERBOOK' then
-    idGap(from, to, cause, at)
     openRange(from, to, cause)
   else
-    local range = text(from) .. '-' .. text(to)
-    addGap(range, '{"from":' .. text(from) .. ',"to":' .. text(to) .. ',"cause":"' .. cause .. '"}', at)
     closePiece({ cause = cause, openedAt = openingTime() }, from, to, 'unfillable', nil)
     g.gapTo = text(to)
   end
