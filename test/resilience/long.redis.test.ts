@@ -22,9 +22,9 @@ const symbols = SYMBOLS.slice(0, 4).map((base) => `${base.toLowerCase()}usdt`)
 const BOTH_CONNECTIONS = 'ingest.connections.topicsPerConnection=15'
 
 /** Minutes each; run by MELTICA_RESILIENCE=long alone. */
-describe('over a long time', function () {
+const describeLong = isLong ? describe : describe.skip
+describeLong('over a long time (only with MELTICA_RESILIENCE=long)', function () {
   this.timeout(600_000)
-  if (!isLong) return
   let scenario: Scenario
   afterEach(() => scenario.close())
 
