@@ -47,8 +47,6 @@ export interface LocalRequestBudgetOptions {
   readonly usableShare: number
   /** Requests that may wait, of all priorities together; one more is refused. */
   readonly waitingMax: number
-  /** Processes that ask from the same address now, this one included; 1 when absent. */
-  readonly processes?: () => number
 }
 
 /** How long everybody is silent after a 429 or 418, milliseconds. */
@@ -68,13 +66,6 @@ const MINUTE_MS = 60_000
 const MINUTE_GUARD_MS = 100
 /** Before anything is known of the present minute (a process before us may have spent it) this share is spent. */
 const UNKNOWN_SHARE = 0.1
-/**
- * Of the weight that is not to be spent, the part that all processes on one address together may have under way unseen by
- * each other: by so much they can be wrong about what is left.
- */
-const SPARE_IN_FLIGHT = 0.5
-/** What others on the same address spent is known from our own answers; one older than this says nothing of now. */
-const ANSWER_FRESH_MS = 1_000
 const RETRY_AFTER_MS_MIN = 1_000
 /** The venue's longest ban is three days; a longer time is a mistake of somebody. */
 const RETRY_AFTER_MS_MAX = 4 * 24 * 60 * MINUTE_MS
@@ -84,9 +75,7 @@ const BAN_MS_DEFAULT = 2 * MINUTE_MS
 /**
  * A budget for one process. The venue counts in fixed minutes of its clock and so do we: what was granted in this minute,
  * or what the venue says, whichever is more. Strict by priority, first come first served within one.
- *
- * Where several processes ask from one address, the answers tell what all of them have spent. So each has little under way
- * at a time, and asks one question alone when it has heard nothing for a second.
+ * Several processes on one address share a `SharedRequestBudget` instead.
  */
 export class LocalRequestBudget implements RequestBudget {
   readonly #options: LocalRequestBudgetOptions
@@ -99,7 +88,6 @@ export class LocalRequestBudget implements RequestBudget {
   #known = false
   #closed = false
   #quietUntilMs = Number.NEGATIVE_INFINITY
-  #answeredMs = Number.NEGATIVE_INFINITY
   #cancelTimer: (() => void) | null = null
   readonly #waiting: readonly Waiting[][] = Object.values(RequestPriority).map(() => [])
 
@@ -137,7 +125,6 @@ export class LocalRequestBudget implements RequestBudget {
     if (report.status === 429 || report.status === 418) this.#fallSilent(report.status, report.retryAfterMs)
     if (report.status !== null && permit.minute === this.#minute) {
       this.#known = true
-      this.#answeredMs = this.#options.clock.monotonicMs()
       // Requests still under way may not be in the venue's count yet. An answer from the minute before says nothing of this one.
       if (report.usedWeight !== null) this.#spent = Math.max(this.#spent, report.usedWeight + this.#inFlight)
     }
@@ -172,16 +159,7 @@ export class LocalRequestBudget implements RequestBudget {
     const limit = this.#known ? usable : usable * UNKNOWN_SHARE
     // A request heavier than the whole limit would wait for ever; a fresh minute is the best it can get.
     if (this.#spent === 0) return true
-    return this.#spent + weight <= limit && this.#fitsBesideOthers(weight)
-  }
-
-  #fitsBesideOthers(weight: number): boolean {
-    const { processes, usableShare, clock } = this.#options
-    const count = processes?.() ?? 1
-    if (count <= 1 || this.#inFlight === 0) return true
-    if (clock.monotonicMs() - this.#answeredMs > ANSWER_FRESH_MS) return false
-    const spare = this.#weightPerMinute * (1 - usableShare) * SPARE_IN_FLIGHT
-    return this.#inFlight + weight <= spare / count
+    return this.#spent + weight <= limit
   }
 
   #grant(weight: number): Permit {

@@ -122,46 +122,6 @@ describe('LocalRequestBudget', () => {
     expect(await settled(calls)).to.deep.equal(['granted', 'granted', 'granted'])
   })
 
-  it('stays below the limit with others on the same address, each of which has its own', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.integer({ min: 2, max: 4 }),
-        fc.array(fc.nat(12), { minLength: 20 }),
-        async (count, delays) => {
-          const clock = new ManualClock(START_MS)
-          const options = { clock, market: 'BINANCE-SPOT', weightPerMinute: 6_000, usableShare: 0.8, waitingMax: 1_000 }
-          const budgets = Array.from(
-            { length: count },
-            () => new LocalRequestBudget({ ...options, processes: () => count }),
-          )
-          const used = new Map<number, number>()
-          let asked = 0
-          const ask = async (budget: LocalRequestBudget, weight: number): Promise<void> => {
-            const permit = await budget.acquire(weight, Resync)
-            const delayMs = 10 + 10 * (delays[asked++ % delays.length] as number)
-            const minute = Math.floor(clock.nowUs() / 60_000_000)
-            const usedWeight = (used.get(minute) ?? 0) + weight
-            used.set(minute, usedWeight)
-            clock.after(delayMs, () => budget.report(permit, { ...answered, usedWeight }))
-          }
-          // One of them begins when the others have spent most of the minute.
-          for (const [index, budget] of budgets.entries()) {
-            clock.after(index === 0 ? 15_000 : 10, () => {
-              for (let request = 0; request < 100; request++) void ask(budget, 50)
-            })
-          }
-          for (let step = 0; step < 30_000; step++) {
-            clock.advance(10)
-            if (step % 8 === 0) await new Promise((resolve) => setImmediate(resolve))
-          }
-          expect(Math.max(...used.values())).to.be.at.most(6_000)
-          expect([...used.values()].reduce((sum, weight) => sum + weight, 0)).to.equal(count * 5_000)
-        },
-      ),
-      { numRuns: 5 },
-    )
-  })
-
   it('learns nothing of the minute from a request that nobody answered', async () => {
     const { budget } = make()
     budget.report(await budget.acquire(50, Resync), { status: null, usedWeight: null, retryAfterMs: null })
