@@ -10,6 +10,7 @@ interface Limit {
   readonly inFlight: number
   readonly bannedForMs: number
   readonly connectsInWindow: number
+  readonly connectsMax: number | null
 }
 
 export function registerLimits({ program, run }: CommandHost): void {
@@ -23,7 +24,10 @@ export function registerLimits({ program, run }: CommandHost): void {
       const header = ['venue', 'egress', 'weight a minute', 'spent', 'in flight', 'connects', 'banned for']
       const rows = items.map((item) => [
         ...[item.venue, item.egress, String(item.weightPerMinute), String(item.spent), String(item.inFlight)],
-        ...[String(item.connectsInWindow), item.bannedForMs > 0 ? `${Math.ceil(item.bannedForMs / 1_000)} s` : '-'],
+        ...[
+          `${item.connectsInWindow}/${item.connectsMax ?? '-'}`,
+          item.bannedForMs > 0 ? `${Math.ceil(item.bannedForMs / 1_000)} s` : '-',
+        ],
       ])
       context.write(table(header, rows, [2, 3, 4, 5, 6]))
     }

@@ -132,6 +132,8 @@ export interface LimitReport {
   readonly minuteEndsInMs: number
   readonly bannedForMs: number
   readonly connectsInWindow: number
+  readonly connectsMax: number | null
+  readonly connectsHeldForMs: number
 }
 
 export interface LimitReader {

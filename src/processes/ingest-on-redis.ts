@@ -14,12 +14,12 @@ import { RedisOpenGaps } from '../redis/open-gaps.ts'
 import { StreamReader } from '../redis/stream-reader.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import type { VenueRest } from '../venues/venue.ts'
 import type { ControlPart } from './control-on-redis.ts'
 import { Ingest, MARKET } from './ingest.ts'
 import { LineRace, type LostEvent } from './line-race.ts'
 import type { OpsTeller } from './ops-teller.ts'
 import type { VenueAddress } from './venue-address.ts'
+import type { OpenVenueRest } from './venue-rest.ts'
 
 /** Entries kept in streams that the configuration does not bound otherwise. */
 const LOG_LENGTH_MAX = 10_000
@@ -42,7 +42,7 @@ export interface IngestOnRedisParts {
   readonly signal: AbortSignal
   readonly tellOps: OpsTeller
   readonly control: ControlPart
-  readonly rest: VenueRest
+  readonly asking: Pick<OpenVenueRest, 'rest' | 'connects'>
 }
 
 /** The role `ingest` with Redis behind each of its contracts. */
@@ -56,7 +56,8 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
   const ingest = new Ingest({
     config,
     venue: parts.venue,
-    rest: parts.rest,
+    rest: parts.asking.rest,
+    connectBudget: parts.asking.connects,
     bus: new RedisEventBus({
       connection,
       keys,

@@ -20,6 +20,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import { BinanceStreams, parseTopic, topicFor } from '../venues/binance/binance.ts'
 import { SymbolTable } from '../venues/binance/symbols.ts'
 import { Connections } from '../venues/connections/connections.ts'
+import type { ConnectBudget } from '../venues/limit-store.ts'
 import type { VenueRest } from '../venues/venue.ts'
 import { bookLimits } from './book-limits.ts'
 import { type FollowedTable, TableFollower } from './control-follow.ts'
@@ -44,6 +45,7 @@ export interface IngestParts {
   readonly venue: VenueAddress
   /** Closed by whoever opened it. */
   readonly rest: VenueRest
+  readonly connectBudget: ConnectBudget
   readonly bus: EventBus
   readonly isCluster: boolean
   readonly deadLetters: DeadLetterLog
@@ -174,6 +176,8 @@ export class Ingest {
       clock,
       random: Math.random,
       options: connections,
+      connectBudget: this.#parts.connectBudget,
+      processes: () => this.#share.processes,
       log: (level, message, facts) => logger[level]('venue-connection', message, facts),
       hooks: {
         // Where another process's line feeds the same stream nothing is missed, so a quiet book needs no snapshot.

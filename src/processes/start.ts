@@ -92,7 +92,7 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
     return opened
   }
   const ingest =
-    venue !== null && has('ingest') ? ingestOnRedis({ ...common, venue, rest: restFor(venue).rest, latency }) : null
+    venue !== null && has('ingest') ? ingestOnRedis({ ...common, venue, asking: restFor(venue), latency }) : null
   // What a process does not do it does not load.
   const { PollerRole } = has('poller') ? await import('./poller-on-redis.ts') : { PollerRole: null }
   const poller = venue !== null && PollerRole !== null ? new PollerRole({ ...common, venue: restFor(venue) }) : null

@@ -7,6 +7,7 @@ import type { Keys } from '../redis/keys.ts'
 import { RedisLimits } from '../redis/limits.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { BinanceRest } from '../venues/binance/binance.ts'
+import type { ConnectBudget } from '../venues/limit-store.ts'
 import { SharedRequestBudget } from '../venues/shared-budget.ts'
 import { withSingleFlight } from '../venues/single-flight.ts'
 import type { VenuePolls, VenueRest } from '../venues/venue.ts'
@@ -16,6 +17,8 @@ import { MARKET } from './market.ts'
 export const WEIGHT_PER_MINUTE = 6_000
 const REQUESTS_WAITING_MAX = 5_000
 const VENUE = 'binance'
+/** A Redis that came back empty knows the egress again after so long. */
+const NAME_EVERY_MS = 10_000
 
 export interface VenueRestParts {
   readonly config: Config
@@ -32,6 +35,8 @@ export interface OpenVenueRest {
   /** One snapshot of a book at a time is asked for, whoever asks. */
   readonly rest: VenueRest
   readonly polls: VenuePolls
+  /** Attempts to open a stream connection, shared likewise. */
+  readonly connects: ConnectBudget
   close(): Promise<void>
 }
 
@@ -43,7 +48,8 @@ export function venueRestOnRedis(parts: VenueRestParts): OpenVenueRest {
   const store = new RedisLimits(connection, keys, VENUE, egress, WEIGHT_PER_MINUTE)
   const failed = (error: unknown): void =>
     logger.warn('budget-unreachable', 'the shared request budget cannot be reached and counts as spent', { error })
-  new RedisEgresses(connection, keys, WEIGHT_PER_MINUTE).name(VENUE, egress, clock.nowUs()).catch(failed)
+  const egresses = new RedisEgresses(connection, keys, WEIGHT_PER_MINUTE)
+  const stopNaming = nameAgainAndAgain(clock, () => egresses.name(VENUE, egress, clock.nowUs()), failed)
   const budget = new SharedRequestBudget({
     ...{ store, clock, market: MARKET, usableShare: requestWeightShare, waitingMax: REQUESTS_WAITING_MAX, failed },
   })
@@ -53,9 +59,26 @@ export function venueRestOnRedis(parts: VenueRestParts): OpenVenueRest {
   return {
     rest: withSingleFlight({ rest: venue, store, market: MARKET, owner: worker, clock, failed }),
     polls: venue,
+    connects: store,
     close: async () => {
+      stopNaming()
       budget.close()
       await venue.close()
     },
+  }
+}
+
+/** Names the egress now and from time to time. One call at a time; answers what ends it. */
+function nameAgainAndAgain(clock: Clock, name: () => Promise<void>, failed: (error: unknown) => void): () => void {
+  let isOver = false
+  let cancel = (): void => {}
+  const next = async (): Promise<void> => {
+    await name().catch(failed)
+    if (!isOver) cancel = clock.after(NAME_EVERY_MS, () => void next())
+  }
+  void next()
+  return () => {
+    isOver = true
+    cancel()
   }
 }

@@ -36,9 +36,10 @@ export class RedisLimits implements LimitStore {
   }
 
   async read(): Promise<LimitState> {
-    const [weightPerMinute, spent, inFlight, known, minuteEndsInMs, bannedForMs, connectsInWindow] =
-      await this.#numbers(['read'], 7)
-    return { weightPerMinute, spent, inFlight, known: known === 1, minuteEndsInMs, bannedForMs, connectsInWindow }
+    const [weightPerMinute, spent, inFlight, known, minuteEndsInMs, bannedForMs, connectsInWindow, max, held] =
+      await this.#numbers(['read'], 9)
+    const connects = { connectsInWindow, connectsMax: max === 0 ? null : max, connectsHeldForMs: held }
+    return { weightPerMinute, spent, inFlight, known: known === 1, minuteEndsInMs, bannedForMs, ...connects }
   }
 
   async lease(name: string, owner: string, forMs: number): Promise<boolean> {
@@ -52,6 +53,10 @@ export class RedisLimits implements LimitStore {
   async takeConnect(max: number, windowMs: number): Promise<number> {
     const reply = await this.#run(['connect', max, windowMs, randomUUID()])
     return Number(reply)
+  }
+
+  async holdConnects(forMs: number): Promise<void> {
+    await this.#run(['hold', Math.ceil(forMs)])
   }
 
   #run([operation, ...args]: readonly [string, ...(string | number)[]]): Promise<unknown> {

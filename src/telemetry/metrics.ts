@@ -230,6 +230,18 @@ export const metrics = {
     labelNames: ['market'] as const,
     registers,
   }),
+  venueConnectAttempts: new Counter({
+    name: 'meltica_venue_connect_attempts_total',
+    help: 'Attempts to open a stream connection, by the budget that granted them: the shared one, or that of this process alone',
+    labelNames: ['market', 'budget'] as const,
+    registers,
+  }),
+  venueConnectWaits: new Counter({
+    name: 'meltica_venue_connect_waits_total',
+    help: 'Times an attempt to connect was put off because the venue allows no more of them now',
+    labelNames: ['market'] as const,
+    registers,
+  }),
   venueReconnects: new Counter({
     name: 'meltica_venue_reconnects_total',
     help: 'Stream connections lost and opened again, by the reason of the loss',

@@ -2,7 +2,7 @@
  * What all processes that ask a venue from one address know together (DESIGN 2, P10). Redis keeps it; its clock is
  * everybody's clock. Every method throws BusError.
  */
-export interface LimitStore {
+export interface LimitStore extends ConnectBudget {
   /** Grants as many of these as fit now, in this order; the first that does not fit ends it. */
   take(wanted: readonly WeightWanted[]): Promise<TakeAnswer>
   /** An answer of the venue, or null status where none came. */
@@ -13,8 +13,14 @@ export interface LimitStore {
   /** True for one owner at a time, for at most `forMs`, who renews it by asking again. */
   lease(name: string, owner: string, forMs: number): Promise<boolean>
   release(name: string, owner: string): Promise<void>
-  /** Takes one of the venue's connection attempts; answers the milliseconds to wait, 0 when it was taken. */
+}
+
+/** The connection attempts that a venue allows to one address, over all processes. Every method throws BusError. */
+export interface ConnectBudget {
+  /** Takes one of at most `max` in any `windowMs`; answers the milliseconds to wait, 0 when it was taken. */
   takeConnect(max: number, windowMs: number): Promise<number>
+  /** The venue refused a connection: nobody is granted one for so long. */
+  holdConnects(forMs: number): Promise<void>
 }
 
 export interface WeightWanted {
@@ -56,4 +62,7 @@ export interface LimitState {
   readonly minuteEndsInMs: number
   readonly bannedForMs: number
   readonly connectsInWindow: number
+  /** What the venue allows in its window; null until somebody connected. */
+  readonly connectsMax: number | null
+  readonly connectsHeldForMs: number
 }

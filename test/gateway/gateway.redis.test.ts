@@ -199,6 +199,9 @@ describe('the admin API', () => {
       weightPerMinute: 6_000,
       spent: 0,
       bannedForMs: 0,
+      connectsInWindow: 0,
+      connectsMax: null,
+      connectsHeldForMs: 0,
     })
   })
 

@@ -168,7 +168,7 @@ describe('the request budget that all processes share', () => {
     await expectRefused(one)
   })
 
-  it('leases to one at a time, and counts connection attempts over all processes', async () => {
+  it('leases to one at a time', async () => {
     const [one, other] = (await processes(2, await startRedis())) as [Process, Process]
     expect(await one.store.lease('snapshot:BTCUSDT', 'one', 30_000)).to.equal(true)
     expect(await other.store.lease('snapshot:BTCUSDT', 'other', 30_000)).to.equal(false)
@@ -176,9 +176,29 @@ describe('the request budget that all processes share', () => {
     expect(await other.store.lease('snapshot:BTCUSDT', 'other', 30_000)).to.equal(false)
     await one.store.release('snapshot:BTCUSDT', 'one')
     expect(await other.store.lease('snapshot:BTCUSDT', 'other', 30_000)).to.equal(true)
+  })
+
+  it('counts attempts to connect over all processes, and all of them wait when the venue refuses one', async () => {
+    const [one, other] = (await processes(2, await startRedis())) as [Process, Process]
+    expect(await one.store.read()).to.include({ connectsInWindow: 0, connectsMax: null, connectsHeldForMs: 0 })
     expect(await one.store.takeConnect(2, 300_000)).to.equal(0)
     expect(await other.store.takeConnect(2, 300_000)).to.equal(0)
     expect(await one.store.takeConnect(2, 300_000)).to.be.within(299_000, 300_000)
+    expect(await other.store.read()).to.include({ connectsInWindow: 2, connectsMax: 2, connectsHeldForMs: 0 })
+    await one.store.holdConnects(400_000)
+    expect(await other.store.takeConnect(300, 300_000)).to.be.within(399_000, 400_000)
+    expect((await other.store.read()).connectsHeldForMs).to.be.within(399_000, 400_000)
+    await other.store.holdConnects(1_000)
+    expect(await one.store.takeConnect(300, 300_000)).to.be.within(399_000, 400_000)
+  })
+
+  it('forgets attempts to connect when their window is over', async () => {
+    const [one] = (await processes(1, await startRedis())) as [Process]
+    expect(await one.store.takeConnect(1, 100)).to.equal(0)
+    const waitMs = await one.store.takeConnect(1, 100)
+    expect(waitMs).to.be.within(1, 100)
+    await new Promise((resolve) => setTimeout(resolve, waitMs + 5))
+    expect(await one.store.takeConnect(1, 100)).to.equal(0)
   })
 
   async function expectRefused({ budget }: Process): Promise<void> {

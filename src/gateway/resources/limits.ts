@@ -17,7 +17,16 @@ const limit = z
     }),
     minuteEndsInMs: ms,
     bannedForMs: ms.meta({ description: 'Above 0: the venue asked to be left alone for so long, and everybody does.' }),
-    connectsInWindow: z.int().nonnegative().meta({ description: 'Attempts to connect within 5 minutes.' }),
+    connectsInWindow: z
+      .int()
+      .nonnegative()
+      .meta({ description: "Attempts to open a stream connection within the venue's window, by all processes." }),
+    connectsMax: z.int().positive().nullable().meta({
+      description: 'How many of them the venue allows; null until somebody connected.',
+    }),
+    connectsHeldForMs: ms.meta({
+      description: 'Above 0: the venue refused a connection, and nobody tries for so long.',
+    }),
   })
   .meta({ id: 'Limit' })
 

@@ -11,10 +11,10 @@ local KEEP = 345600000
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local operation = ARGV[1]
-local purse = redis.call('HMGET', KEYS[1], 'minute', 'spent', 'flight', 'known', 'limit', 'offset', 'banned')
+local purse = redis.call('HMGET', KEYS[1], 'minute', 'spent', 'flight', 'known', 'limit', 'offset', 'banned', 'held', 'connects', 'window')
 local minute, spent, flight = tonumber(purse[1]), tonumber(purse[2]) or 0, tonumber(purse[3]) or 0
 local known, limit, offset = purse[4] == '1', tonumber(purse[5]) or tonumber(ARGV[2]), tonumber(purse[6]) or 0
-local banned = tonumber(purse[7]) or 0
+local banned, held = tonumber(purse[7]) or 0, tonumber(purse[8]) or 0
 
 local venue_now = now + offset - GUARD
 local present = math.floor(venue_now / MINUTE)
@@ -28,9 +28,12 @@ elseif present > minute then
 end
 
 local text = function(number) return string.format('%.0f', number) end
+local note = function(...)
+  redis.call('HSET', KEYS[1], ...)
+  redis.call('PEXPIRE', KEYS[1], text(math.max(KEEP, banned - now + MINUTE, held - now + MINUTE)))
+end
 local write = function(...)
-  redis.call('HSET', KEYS[1], 'minute', text(minute), 'spent', text(spent), 'flight', text(flight), 'known', known and '1' or '0', ...)
-  redis.call('PEXPIRE', KEYS[1], text(math.max(KEEP, banned - now + MINUTE)))
+  note('minute', text(minute), 'spent', text(spent), 'flight', text(flight), 'known', known and '1' or '0', ...)
 end
 
 if operation == 'take' then
@@ -70,22 +73,33 @@ if operation == 'settle' then
 end
 
 if operation == 'learn' then
-  if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'limit', ARGV[3]) end
-  if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'offset', text(tonumber(ARGV[4]) - now)) end
-  redis.call('PEXPIRE', KEYS[1], text(math.max(KEEP, banned - now + MINUTE)))
+  if ARGV[3] ~= '' then note('limit', ARGV[3]) end
+  if ARGV[4] ~= '' then note('offset', text(tonumber(ARGV[4]) - now)) end
   return 1
 end
 
 if operation == 'connect' then
+  if held > now then return text(held - now) end
   local max, window = tonumber(ARGV[3]), tonumber(ARGV[4])
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', text(now - window))
   if redis.call('ZCARD', KEYS[2]) < max then
     redis.call('ZADD', KEYS[2], text(now), ARGV[5])
     redis.call('PEXPIRE', KEYS[2], text(window))
+    note('connects', ARGV[3], 'window', ARGV[4])
     return 0
   end
   return text(tonumber(redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]) + window - now)
 end
 
+if operation == 'hold' then
+  held = math.max(held, now + tonumber(ARGV[3]))
+  note('held', text(held))
+  return 1
+end
+
 -- read
-return {text(limit), text(spent), text(flight), known and 1 or 0, text(until_next), text(math.max(0, banned - now)), redis.call('ZCARD', KEYS[2])}
+local since = now - (tonumber(purse[10]) or 0)
+return {
+  text(limit), text(spent), text(flight), known and 1 or 0, text(until_next), text(math.max(0, banned - now)),
+  redis.call('ZCOUNT', KEYS[2], '(' .. text(since), '+inf'), tonumber(purse[9]) or 0, text(math.max(0, held - now))
+}

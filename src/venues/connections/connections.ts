@@ -1,12 +1,12 @@
 import { backoffMs } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { StreamProtocol, VenueSink } from '../venue.ts'
+import { ConnectAttempts } from './attempts.ts'
 import { areHandedOver, coveredWithout, overlaps, silencedBeside } from './coverage.ts'
 import type { Staleness } from './freshness.ts'
 import { Layout } from './layout.ts'
 import { Line, type LineEnd, type LineOwner, type Tick } from './line.ts'
 import { type ConnectionsOptions, defaultConnectionsOptions, renewalDelayMs } from './options.ts'
-import { SlidingWindow } from './outbound.ts'
 import type { ConnectionsHooks, ConnectionsParts } from './parts.ts'
 import { type RepairOwner, Repairs } from './repairs.ts'
 import { Reports } from './reports.ts'
@@ -38,9 +38,8 @@ export class Connections implements LineOwner, RepairOwner {
   readonly #stopped: StoppedTopics
   readonly #ending = new Set<Line>()
   readonly #repairs: Repairs
-  readonly #connects: SlidingWindow
+  readonly #attempts: ConnectAttempts
   readonly #tick: Tick
-  #connectsHeldUntilMs = 0
   #pausedSinceMs = 0
   #generation = 0
   #cancelSweep: () => void = () => {}
@@ -55,11 +54,14 @@ export class Connections implements LineOwner, RepairOwner {
     this.#options = { ...defaultConnectionsOptions, ...parts.options }
     this.#reports = new Reports(parts.protocol.market, parts.log)
     this.#layout = new Layout(parts.protocol, this.#options)
-    const { limits } = parts.protocol
-    this.#connects = new SlidingWindow(
-      this.#options.connectsPerWindowMax ?? limits.connectsPerWindowMax,
-      limits.connectsWindowMs,
-    )
+    const { market, limits } = parts.protocol
+    const connectsPerWindowMax = this.#options.connectsPerWindowMax ?? limits.connectsPerWindowMax
+    this.#attempts = new ConnectAttempts({
+      ...{ clock: this.#clock, market, limits: { ...limits, connectsPerWindowMax } },
+      ...{ shared: parts.connectBudget ?? null, processes: parts.processes ?? (() => 1) },
+      heldMs: () => (this.#sink.saturated ? this.#options.sweepMs : 0),
+      failed: (error) => this.#reports.connectBudgetFailed(error),
+    })
     this.#repairs = new Repairs(this, this.#options, this.#random)
     this.#stopped = new StoppedTopics(this.#options.stoppedTopicsMax)
     const nowMs = this.#clock.monotonicMs()
@@ -152,27 +154,18 @@ export class Connections implements LineOwner, RepairOwner {
   /** Opens the slot's line, or its successor while there is a line, once the limits allow. */
   #connectSoon(slot: Slot, delayMs: number): void {
     if (slot.cancelConnect !== null || this.#closing !== null) return
-    const waitMs = Math.max(delayMs, this.#connectWaitMs())
-    if (waitMs === 0) {
-      this.#connect(slot)
-      return
-    }
-    slot.cancelConnect = this.#clock.after(waitMs, () => {
+    let isOver = false
+    const cancel = this.#attempts.when(delayMs, () => {
+      isOver = true
       slot.cancelConnect = null
-      this.#connectSoon(slot, 0)
+      if (this.#closing === null) this.#connect(slot)
     })
-  }
-
-  #connectWaitMs(): number {
-    const nowMs = this.#clock.monotonicMs()
-    const drainWaitMs = this.#sink.saturated ? this.#options.sweepMs : 0
-    return Math.max(0, this.#connectsHeldUntilMs - nowMs, this.#connects.waitMs(nowMs), drainWaitMs)
+    if (!isOver) slot.cancelConnect = cancel
   }
 
   #connect(slot: Slot): void {
     const isSuccessor = slot.line !== null
     if (isSuccessor && (slot.successor !== null || slot.renewReason === null)) return
-    this.#connects.take(this.#clock.monotonicMs())
     const line = new Line(slot.id, ++this.#generation, {
       protocol: this.#protocol,
       sink: this.#sink,
@@ -351,7 +344,7 @@ export class Connections implements LineOwner, RepairOwner {
 
   connectsRefused(status: number, retryAfterMs: number | null): void {
     const holdMs = retryAfterMs ?? this.#options.refusedHoldMs
-    this.#connectsHeldUntilMs = Math.max(this.#connectsHeldUntilMs, this.#clock.monotonicMs() + holdMs)
+    this.#attempts.hold(holdMs)
     this.#reports.refusedConnects(status, holdMs)
   }
 

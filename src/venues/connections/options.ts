@@ -13,7 +13,7 @@ export interface ConnectionsOptions {
   readonly outboundWindowMs: number
   /** Messages of the window kept free for pongs. */
   readonly outboundReserve: number
-  /** Connection attempts per the venue's window; null takes the venue's number (lower it when processes share an address). */
+  /** Connection attempts per the venue's window; null takes the venue's number. */
   readonly connectsPerWindowMax: number | null
   readonly reconnectBaseMs: number
   readonly reconnectMsMax: number

@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
+import type { ConnectBudget } from '../limit-store.ts'
 import type { StreamProtocol, VenueSink } from '../venue.ts'
 import type { ConnectionsOptions } from './options.ts'
 import type { ConnectionsLog } from './reports.ts'
@@ -21,4 +22,8 @@ export interface ConnectionsParts {
   readonly log: ConnectionsLog
   readonly options?: Partial<ConnectionsOptions>
   readonly hooks?: ConnectionsHooks
+  /** Attempts to connect that all processes of one address share; absent: this one is alone. */
+  readonly connectBudget?: ConnectBudget
+  /** Processes that connect from the same address now, this one included; asked for while the budget is away. */
+  readonly processes?: () => number
 }

@@ -48,6 +48,12 @@ export class Reports {
     this.#say('warn', 'the venue refuses connections', { status, holdMs })
   }
 
+  connectBudgetFailed(error: unknown): void {
+    this.#say('warn', 'the shared budget of connection attempts cannot be reached, this process keeps to its part', {
+      error,
+    })
+  }
+
   refusedSubscription(topic: string, error: string, together: number, errors: number): void {
     metrics.venueSubscribeErrors.inc({ market: this.#market })
     if (together === 1) this.#say('warn', 'subscription refused', { topic, error, errors })
