@@ -11,10 +11,16 @@ export function carrierOn(topic: Topic, line: Line | null): Carrier | null {
   return null
 }
 
-/** Whether another line has shown data of the topic since this one's subscription was acknowledged: they overlap. */
+/**
+ * Whether another line has shown data of the topic since this one's subscription was acknowledged, or the very event that
+ * was this one's first: they overlap. Which of two sockets is read first is chance, so an event that both carry may have
+ * come by the other before the acknowledgement did; of a stream that moves every two seconds the next one tells too late.
+ */
 export function overlaps(carrier: Carrier): boolean {
   for (const other of carrier.topic.carriers) {
-    if (other !== carrier && other.lastSeenMs >= carrier.ackedMs) return true
+    if (other === carrier) continue
+    if (other.lastSeenMs >= carrier.ackedMs || (carrier.firstPlace > 0 && other.place >= carrier.firstPlace))
+      return true
   }
   return false
 }

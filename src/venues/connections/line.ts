@@ -351,7 +351,8 @@ export class Line {
         } else {
           if (carrier.lastSeenMs === 0) owner.topicFlowed(carrier)
           const { kind } = frame.event
-          if (kind === 'ticker' || kind === 'kline') carrier.note(frame.event)
+          if (kind === 'quote') carrier.reach(frame.event.updateId)
+          else if (kind === 'ticker' || kind === 'kline') carrier.note(frame.event)
           carrier.lastSeenMs = tick.nowMs
           this.lastEventMs = tick.nowMs
           // Contiguous ids tell by themselves what is missing before an event.
@@ -446,6 +447,7 @@ export class Line {
     carrier.phase = 'queued'
     carrier.ackedMs = 0
     carrier.lastSeenMs = 0
+    carrier.place = 0
     this.#toSubscribe.add(carrier)
   }
 

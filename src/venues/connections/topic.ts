@@ -51,6 +51,8 @@ export class Topic {
   interrupt(): boolean {
     for (const carrier of this.carriers) {
       carrier.lastSeenMs = 0
+      carrier.place = 0
+      carrier.firstPlace = 0
       carrier.onProbation = false
       carrier.heldBackSinceMs = 0
     }
@@ -76,6 +78,9 @@ export class Carrier {
   ackedMs = 0
   /** Written for every event, at the resolution of the sweep; 0: no data on this line yet. */
   lastSeenMs = 0
+  /** Where its newest event stands in its stream (update id, or the venue's time), and its first since the interruption; 0: unknown. */
+  place = 0
+  firstPlace = 0
   /** Its line came while another one carried the topic, and that one has not shown data since; see `Connections.takesOver`. */
   onProbation = false
   /** Since when data is left out because of that; 0: none was. */
@@ -97,12 +102,19 @@ export class Carrier {
     this.name = topic.name
   }
 
+  /** Takes note of where an event stands, before `lastSeenMs` is that of this event. Best prices, statistics and bars alone are asked for it. */
+  reach(place: number): void {
+    if (this.lastSeenMs === 0) this.firstPlace = place
+    this.place = place
+  }
+
   /**
    * Takes note of what statistics and bars tell of other streams, before `lastSeenMs` is that of this event: what changed
    * did so after the event before it.
    */
   note(event: VenueTicker | VenueKline): void {
     const since = this.lastSeenMs
+    this.reach(event.venueTimeUs ?? 0)
     const isTicker = event.kind === 'ticker'
     const mark = isTicker ? (event.lastTradeId ?? -1) : event.trades === 0 ? -1 : event.openTimeUs + event.trades
     if (mark > 0 && mark !== this.#tradesMark && this.#tradesMark !== 0) this.tradesShownMs = since

@@ -113,6 +113,23 @@ describe('coverage', () => {
     }
   })
 
+  it('is shown by the very event that the old line had brought before the acknowledgement', () => {
+    for (const [place, covered] of [
+      [6, false],
+      [7, true],
+    ] as const) {
+      const topic = new Topic('aaa@kline_1m', 'aaa', 0)
+      const line = openLine(1, 200)
+      carry(topic, line, 10, 100)
+      carry(topic, openLine(2, 200), 120, 0)
+      const [old, next] = topic.carriers
+      old?.reach(place)
+      next?.reach(7)
+      if (next) next.heldBackSinceMs = 140
+      expect(coveredWithout(topic, line), `${place}`).to.equal(covered)
+    }
+  })
+
   it('by a line that is itself gone does not count', () => {
     const topic = new Topic('aaa@trade', 'aaa', 0)
     const line = openLine(1, 100)

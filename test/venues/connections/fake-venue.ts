@@ -29,6 +29,8 @@ export interface Faults {
   /** Topics whose SUBSCRIBE is answered with an error, the whole message with them. */
   bad: Set<string>
   noReply: boolean
+  /** The topic's next frame is sent once, while it is being subscribed: the new connection gets it so much later, behind its acknowledgement. */
+  between: { topic: string; delayMs: number } | null
 }
 
 /**
@@ -46,6 +48,7 @@ export class FakeVenue {
     mendedByResubscribe: false,
     bad: new Set(),
     noReply: false,
+    between: null,
   }
   readonly handshakeTimesMs: number[] = []
   readonly #http: Server
@@ -81,10 +84,9 @@ export class FakeVenue {
 
   /** Sends the next numbered frame of a topic to everyone who is subscribed and is not to be kept in silence. */
   feed(topic: string): void {
-    const n = (this.#numbers.get(topic) ?? 0) + 1
-    this.#numbers.set(topic, n)
+    const frame = this.#next(topic)
     for (const client of this.open) {
-      if (client.topics.has(topic) && !this.#isSilent(client, topic)) client.socket.send(JSON.stringify({ topic, n }))
+      if (client.topics.has(topic) && !this.#isSilent(client, topic)) client.socket.send(frame)
     }
   }
 
@@ -167,6 +169,23 @@ export class FakeVenue {
         times?.set(topic, (times.get(topic) ?? 0) + 1)
       } else client.topics.delete(topic)
     }
-    client.socket.send(JSON.stringify({ id, error: null }))
+    const { between } = this.faults
+    if (between === null || method !== 'SUBSCRIBE' || !params.includes(between.topic)) {
+      client.socket.send(JSON.stringify({ id, error: null }))
+      return
+    }
+    this.faults.between = null
+    const frame = this.#next(between.topic)
+    for (const other of this.open) if (other !== client && other.topics.has(between.topic)) other.socket.send(frame)
+    setTimeout(() => {
+      client.socket.send(JSON.stringify({ id, error: null }))
+      client.socket.send(frame)
+    }, between.delayMs)
+  }
+
+  #next(topic: string): string {
+    const n = (this.#numbers.get(topic) ?? 0) + 1
+    this.#numbers.set(topic, n)
+    return JSON.stringify({ topic, n })
   }
 }

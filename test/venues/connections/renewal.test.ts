@@ -88,6 +88,30 @@ describe('renewal of connections', () => {
     expect(connections.status().connections[0]?.generation).to.equal(2)
   })
 
+  it('knows an event that came by the old line just before the new one was acknowledged', async () => {
+    const { connections, sink, acked } = start({ probationMs: 20 })
+    connections.setTopics(new Set(['slow@quote', 'aaa@trade']))
+    await until(() => acked.length === 2)
+    venue.feedEvery(2, ['aaa@trade'])
+    venue.feed('slow@quote')
+    await until(() => sink.count('slow@quote') === 1)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    venue.faults.between = { topic: 'slow@quote', delayMs: 30 }
+    venue.shutdown(old)
+    await until(() => acked.length === 4)
+    // Longer than the probation; then the new line is the first to bring what follows.
+    const count = sink.count('aaa@trade')
+    await until(() => sink.count('aaa@trade') > count + 40)
+    old.topics.delete('slow@quote')
+    venue.feed('slow@quote')
+    await until(
+      () => venue.open.length === 1 && !venue.open.includes(old) && (sink.numbers.get('slow@quote') ?? []).includes(3),
+    )
+    expect(sink.interruptions).to.deep.equal([])
+    expect(sink.missing('slow@quote')).to.deep.equal([])
+  })
+
   it('survives the death of the new line and of the line after it', async () => {
     const { connections, sink, acked } = start({ overlapMs: 10_000 })
     connections.setTopics(new Set(['aaa@trade', 'slow@trade']))
