@@ -69,16 +69,18 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   closings.add(() => logger.flush())
   closings.add(watchHeapGrowth())
 
-  const redis = await openRedis(config, clock, logger, closings)
-  const tellOps = opsTeller(new OpsLog(redis.connection, redis.keys, OPS_LENGTH_MAX), redis.worker, clock)
-  const latency = new LatencyRecorder()
   const has = (role: Config['roles'][number]): boolean => config.roles.includes(role)
-
   if (options.replay !== null && !has('ingest')) throw new UsageError('expected the role ingest with --replay')
   if (has('poller') && !has('ingest') && config.venues.binance.restUrl === null)
     throw new UsageError('expected venues.binance.restUrl for the role poller without the role ingest, found none')
-  const venue = has('ingest') || has('poller') ? await openVenue(config, options.replay) : null
-  closings.add(() => venue?.close())
+  // Beside Redis: a capture is read once through before it is replayed.
+  const opening = has('ingest') || has('poller') ? openVenue(config, options.replay) : Promise.resolve(null)
+  const opened = opening.catch(() => null)
+  closings.add(async () => (await opened)?.close())
+  const redis = await openRedis(config, clock, logger, closings)
+  const tellOps = opsTeller(new OpsLog(redis.connection, redis.keys, OPS_LENGTH_MAX), redis.worker, clock)
+  const latency = new LatencyRecorder()
+  const venue = await opening
   const environments: Record<string, string> = venue === null ? {} : { binance: venue.environment }
   const keyspace = await watchRedis(redis, environments, { clock, logger, tellOps })
   closings.add(() => keyspace.close())
