@@ -26,7 +26,7 @@ export function registerSubscribe({ program, run }: CommandHost): void {
       'only events that meet it, for example data.price:gt:100 (repeatable)',
       repeated,
     )
-    .option('--throttle <duration>', 'QUOTE and TICKER: no more than one event in this time is needed', parseDuration)
+    .option('--throttle <duration>', 'TRADE, QUOTE, ORDERBOOK: at most one fused event in this time', parseDuration)
     .option('--interval <word>', 'KLINE: for example 1m (repeatable)', repeated)
     .option('--wait <duration>', 'how long to wait until it flows, 0s for not at all', parseDuration, 5_000)
     .addHelpText(

@@ -130,7 +130,7 @@ export class PartitionLoop {
     const key = `${name.market}:${name.instrument}`
     let seat = this.#seats.get(key)
     if (seat === undefined) {
-      seat = newSeat(name, this.#parts.throttleMsOf(name))
+      seat = newSeat(name, this.#parts.throttleMsOf)
       this.#seats.set(key, seat)
     }
     return seat

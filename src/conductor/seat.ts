@@ -39,12 +39,19 @@ export interface Seat {
   readonly grouped: Map<FusedChannel, string>
 }
 
-export function newSeat({ market, instrument }: BookName, throttleMs: number): Seat {
+/** `throttleMsOf` is asked at every step: the table may want another one by then. */
+export function newSeat({ market, instrument }: BookName, throttleMsOf: (name: BookName) => number): Seat {
   const name = { market, instrument }
   const source = (channel: FusedChannel): SourceName => ({ ...name, channel })
   return {
     name,
-    limits: { throttleMs, eventsMax: EVENTS_PER_COMMIT_MAX, changesMax: CHANGES_PER_COMMIT_MAX },
+    limits: {
+      get throttleMs() {
+        return throttleMsOf(name)
+      },
+      eventsMax: EVENTS_PER_COMMIT_MAX,
+      changesMax: CHANGES_PER_COMMIT_MAX,
+    },
     sources: { ORDERBOOK: source('ORDERBOOK'), TRADE: source('TRADE'), QUOTE: source('QUOTE') },
     rung: new Set(FusedChannels),
     wholeQuotes: true,

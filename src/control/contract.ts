@@ -59,8 +59,9 @@ export const filterSchema = z.strictObject({
 export const filtersSchema = z.array(filterSchema).max(ControlLimits.filtersMax)
 export type ControlFilter = z.infer<typeof filterSchema>
 /**
- * The consumer needs no more than one event in so many milliseconds; 0 or null: all. It is kept and told; of what several
- * consumers of one channel ask for the smallest counts. Only channels whose newest event says all: QUOTE and TICKER.
+ * The consumer wants no more than one fused event (`ANALYTICS.FUSED`) of the instrument in so many milliseconds, 0: every
+ * one, null: as usual. Of several consumers the smallest counts (`throttle.ts`). Only for channels that are fused; what
+ * enters these channels themselves is never thinned out.
  */
 export const throttleMsSchema = z.int().min(0).max(ControlLimits.throttleMsMax)
 const intervals = '1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M'.split(' ') as [string, ...string[]]

@@ -9,6 +9,7 @@ import {
   type Subscription,
 } from './contract.ts'
 import { type Change, channelKey, type Mark, type TableData } from './table-data.ts'
+import { FUSED_CHANNELS } from './throttle.ts'
 
 /** What a command needs to know of the world beside the table; the applier finds it out beforehand. */
 export interface StepFacts {
@@ -50,7 +51,6 @@ export type StepResult =
 /** A worker that was drained so long ago is gone, and its mark with it. */
 const DRAIN_KEPT_US = 3_600_000_000
 const CHANNELS = channelSchema.options
-const THROTTLED: readonly ControlledChannel[] = ['QUOTE', 'TICKER']
 const NOTHING: Effect = { kind: 'none', market: '', instrument: '', types: [], worker: '' }
 
 /** What a command makes of the table. Pure; the table is left as it is. */
@@ -243,8 +243,11 @@ function checkShape(
 ): StepResult | null {
   const wrong = facts.checkFilters(type, filters)
   if (wrong !== null) return refuse(AnswerCode.FilterRefused, wrong)
-  if (throttleMs !== null && throttleMs > 0 && !THROTTLED.includes(type)) {
-    return refuse(AnswerCode.ThrottleRefused, `${type} has no newest event that says all; ${THROTTLED.join(', ')} have`)
+  if (throttleMs !== null && throttleMs > 0 && !FUSED_CHANNELS.includes(type)) {
+    return refuse(
+      AnswerCode.ThrottleRefused,
+      `throttleMs is of fused events, which ${FUSED_CHANNELS.join(', ')} make, not ${type}`,
+    )
   }
   return null
 }

@@ -2,9 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { Conductor } from '../conductor/conductor.ts'
 import type { BookName } from '../conductor/snapshot-store.ts'
 import type { Config } from '../config/schema.ts'
-import { Channel } from '../domain/event.ts'
+import { fusedThrottleMs } from '../control/throttle.ts'
 import type { Clock } from '../lib/clock.ts'
-import { matchesPattern } from '../redis/catalog.ts'
 import { RedisCommitLog } from '../redis/commit-log.ts'
 import type { RedisConnection } from '../redis/connection.ts'
 import { RedisControlClient } from '../redis/control-client.ts'
@@ -14,6 +13,7 @@ import { RedisSourceStreams } from '../redis/source-streams.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import { ConductorRole } from './conductor-role.ts'
+import type { ControlPart } from './control-on-redis.ts'
 import { resyncCommands } from './control-resyncs.ts'
 import type { OpsTeller } from './ops-teller.ts'
 
@@ -29,6 +29,7 @@ export interface ConductorOnRedisParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly tellOps: OpsTeller
+  readonly control: ControlPart
 }
 
 /** The role `conductor` with Redis behind each of its contracts. */
@@ -52,7 +53,7 @@ export function conductorOnRedis(parts: ConductorOnRedisParts): ConductorRole {
       logger.warn(kind, message, error === undefined ? facts : { ...facts, error })
       tellOps({ severity: 'warning', ...incident })
     },
-    throttleMsOf: (name) => throttleMsOf(config, name),
+    throttleMsOf: throttles(parts.control, config.conductor.throttleMs),
     levelsMax: levels,
     ttlMs,
     staleMs: config.conductor.staleMs,
@@ -76,16 +77,19 @@ export function conductorOnRedis(parts: ConductorOnRedisParts): ConductorRole {
   })
 }
 
-const FUSED = new Set<string>([Channel.Trade, Channel.Quote, Channel.OrderBook])
-
-/** Shortest time between two fused events of an instrument, ms: the shortest that a route of it names, or the general one. */
-export function throttleMsOf(config: Config, { market, instrument }: BookName): number {
-  let shortest = Number.POSITIVE_INFINITY
-  for (const route of config.routes) {
-    if (route.market !== market || route.throttleMs === undefined || !FUSED.has(route.type)) continue
-    if (route.instruments.some((pattern) => matchesPattern(instrument, pattern))) {
-      shortest = Math.min(shortest, route.throttleMs)
-    }
+/** The throttle of each instrument as the dispatch table says now; asked for at every step, so it is kept until that changes. */
+function throttles(control: ControlPart, generalMs: number): (name: BookName) => number {
+  let known = new WeakMap<BookName, number>()
+  control.onChanged(() => {
+    known = new WeakMap()
+  })
+  return (name) => {
+    const before = known.get(name)
+    if (before !== undefined) return before
+    const { table } = control
+    if (table === null) return generalMs
+    const throttleMs = fusedThrottleMs(table, name.market, name.instrument, generalMs)
+    known.set(name, throttleMs)
+    return throttleMs
   }
-  return shortest === Number.POSITIVE_INFINITY ? config.conductor.throttleMs : shortest
 }

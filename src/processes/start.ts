@@ -100,7 +100,7 @@ async function run(config: Config, options: StartOptions, closings: Closings): P
   const poller = venue !== null && PollerRole !== null ? new PollerRole({ ...common, venue: restFor(venue) }) : null
   const conductor = has('conductor')
     ? (await import('./conductor-on-redis.ts')).conductorOnRedis({
-        ...{ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps },
+        ...{ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps, control },
       })
     : null
   const obstacles = (): string[] => [keyspace, ingest, conductor, poller].flatMap((role) => role?.obstacles() ?? [])

@@ -56,7 +56,7 @@ describe('the control stream', function () {
       [subscribe('s1', 'BTC-USDT', 'TRADE'), 'subscription-exists'],
       [subscribe('s2', 'NO-SUCH', 'TRADE'), 'unknown-instrument'],
       [command('subscribe', { subscriptionId: 's3', ...BTC, market: 'NOWHERE', type: 'TRADE' }), 'unknown-market'],
-      [command('subscribe', { subscriptionId: 's4', ...BTC, type: 'TRADE', throttleMs: 5 }), 'throttle-refused'],
+      [command('subscribe', { subscriptionId: 's4', ...BTC, type: 'TICKER', throttleMs: 5 }), 'throttle-refused'],
       [command('subscribe', { subscriptionId: 's5', ...BTC, type: 'TRADE', intervals: ['1m'] }), 'intervals-refused'],
       [command('unsubscribe', { subscriptionId: 'none' }), 'unknown-subscription'],
       [command('updateFilters', { subscriptionId: 'none', filters }), 'unknown-subscription'],

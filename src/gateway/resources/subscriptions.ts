@@ -80,7 +80,11 @@ export function subscriptionOperations(parts: SubscriptionParts): Operation[] {
           throttleMs: throttleMsSchema
             .nullable()
             .optional()
-            .meta({ description: 'QUOTE and TICKER: no more than one event in so many milliseconds is needed.' }),
+            .meta({
+              description:
+                'TRADE, QUOTE and ORDERBOOK: no more than one ANALYTICS.FUSED of the instrument in so many milliseconds, ' +
+                '0: all. The shortest that a consumer of the instrument wants counts; null: the usual one.',
+            }),
           intervals: intervalsSchema
             .nullable()
             .optional()
