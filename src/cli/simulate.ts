@@ -15,6 +15,7 @@ interface Flags {
   readonly instruments?: number
   readonly seed?: number
   readonly rate?: number | 'max'
+  readonly requestWeight?: number
   readonly ledger?: string
   readonly faults?: string
   readonly for?: number
@@ -36,6 +37,7 @@ export function registerSimulate({ program, run }: CommandHost): void {
     .option('--instruments <number>', 'how many instruments to generate', integer(1))
     .option('--seed <number>', 'the same seed makes the same market', integer(0))
     .option('--rate <number>', 'orders and cancels a second over all instruments, or max', parseRate)
+    .option('--request-weight <number>', 'REST weight allowed in a minute (default 6000)', integer(1))
     .option('--ledger <file>', 'write every market event and every fault, before faults are applied')
     .option('--faults <file>', 'JSON lines of faults, for example {"at":5,"fault":"drop","stream":"btcusdt@trade"}')
     .option('--for <duration>', 'end after this time, for example 20s', parseDuration)
@@ -53,7 +55,7 @@ export function registerSimulate({ program, run }: CommandHost): void {
 async function simulate(context: CommandContext, flags: Flags): Promise<number> {
   checkReplay(flags)
   checkMarket(flags)
-  const assignments = (['port', 'instruments', 'seed', 'rate'] as const)
+  const assignments = (['port', 'instruments', 'seed', 'rate', 'requestWeight'] as const)
     .filter((name) => flags[name] !== undefined)
     .map((name) => `simulator.${name}=${flags[name]}`)
   const { config } = await context.load(assignments)
@@ -71,10 +73,10 @@ async function simulate(context: CommandContext, flags: Flags): Promise<number> 
 }
 
 function planOf(flags: Flags, config: Config): SimulatorPlan {
-  const { instruments, seed, rate, port } = config.simulator
+  const { instruments, seed, rate, requestWeight, port } = config.simulator
   const server = { faultsFile: flags.faults ?? null, port, host: flags.host ?? '127.0.0.1' }
   if (flags.replay === undefined) {
-    return { generated: { instruments, seed, rate, ledgerFile: flags.ledger ?? null }, ...server }
+    return { generated: { instruments, seed, rate, requestWeight, ledgerFile: flags.ledger ?? null }, ...server }
   }
   const replay = { file: flags.replay, speed: flags.speed ?? 1, startAfterMs: flags.startAfter ?? null }
   return { replay, ...server }
@@ -86,9 +88,11 @@ function checkMarket(flags: Flags): void {
       throw new UsageError('expected --replay CAPTURE with --start-after, found it alone')
     return
   }
-  const generated = (['instruments', 'seed', 'rate', 'ledger'] as const).filter((name) => flags[name] !== undefined)
+  const generated = (['instruments', 'seed', 'rate', 'requestWeight', 'ledger'] as const).filter(
+    (name) => flags[name] !== undefined,
+  )
   if (generated.length > 0) {
-    const found = generated.map((name) => `--${name}`).join(' ')
+    const found = generated.map((name) => `--${name === 'requestWeight' ? 'request-weight' : name}`).join(' ')
     throw new UsageError(
       `expected only options of a replay with --replay, found ${found}, which shape a generated market`,
     )

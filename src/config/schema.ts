@@ -180,6 +180,7 @@ export const configSchema = group({
     instruments: integer(1, 5000),
     seed: integer(0, 4_294_967_295),
     rate: z.union([z.literal('max'), number(0.01, 10_000_000)], { error: 'a number from 0.01 to 10000000, or max' }),
+    requestWeight: integer(1, 1_000_000),
     port,
   }),
   gateway: group({

@@ -34,10 +34,10 @@ export async function openVenue(config: Config, replay: StartOptions['replay']):
       close: async () => {},
     }
   }
-  const { instruments, seed, rate, port } = config.simulator
+  const { instruments, seed, rate, requestWeight, port } = config.simulator
   const simulator = await startSimulatorThread(
     replay === null
-      ? { generated: { instruments, seed, rate }, port }
+      ? { generated: { instruments, seed, rate, requestWeight }, port }
       : { replay: { file: replay.file, speed: replay.speed }, port },
   )
   return {

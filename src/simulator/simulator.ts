@@ -45,6 +45,8 @@ export interface SimulatorPlan {
     readonly seed: number
     /** Orders and cancels a second over all instruments. */
     readonly rate: number | 'max'
+    /** REST weight that an address may spend in a minute; the venue's own when absent. */
+    readonly requestWeight?: number
     /** Where the truth is written; none: nowhere. */
     readonly ledgerFile?: string | null
   }

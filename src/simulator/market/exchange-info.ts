@@ -1,4 +1,3 @@
-import { REQUEST_WEIGHT_MAX } from '../exchange-info.ts'
 import { digits } from './digits.ts'
 import type { InstrumentSpec } from './instruments.ts'
 
@@ -60,7 +59,7 @@ function symbolInfo(spec: InstrumentSpec): unknown {
 }
 
 /** The answer of REST `exchangeInfo` for these instruments. */
-export function exchangeInfo(specs: readonly InstrumentSpec[], timeMs: number): string {
+export function exchangeInfo(specs: readonly InstrumentSpec[], timeMs: number, requestWeightMax: number): string {
   const limit = (rateLimitType: string, interval: string, intervalNum: number, limit: number): unknown => ({
     rateLimitType,
     interval,
@@ -71,7 +70,7 @@ export function exchangeInfo(specs: readonly InstrumentSpec[], timeMs: number): 
     timezone: 'UTC',
     serverTime: timeMs,
     rateLimits: [
-      limit('REQUEST_WEIGHT', 'MINUTE', 1, REQUEST_WEIGHT_MAX),
+      limit('REQUEST_WEIGHT', 'MINUTE', 1, requestWeightMax),
       limit('ORDERS', 'SECOND', 10, 100),
       limit('ORDERS', 'DAY', 1, 200_000),
       limit('RAW_REQUESTS', 'MINUTE', 5, 300_000),

@@ -44,6 +44,8 @@ export interface GeneratedMarketOptions {
   readonly weights?: readonly number[]
   /** Price levels a side of the deepest books. */
   readonly levelsMax?: number
+  /** REST weight that an address may spend in a minute; the venue's 6,000 when absent. */
+  readonly requestWeight?: number
 }
 
 /**
@@ -58,7 +60,7 @@ export function createGeneratedMarket(options: GeneratedMarketOptions): Generate
 
 export class GeneratedMarket implements MarketSource {
   readonly streams: ReadonlySet<string>
-  readonly requestWeightMax = REQUEST_WEIGHT_MAX
+  readonly requestWeightMax: number
   /** The market has no end of its own: resolves when it is closed. */
   readonly done: Promise<void>
 
@@ -99,7 +101,8 @@ export class GeneratedMarket implements MarketSource {
     const specs = chooseInstruments(options)
     const publish = (stream: string, data: string): void => this.#publish(stream, data)
     this.#schedule = new Schedule(specs, seed, rate, startUs, { publish })
-    this.#rest = new MarketRest(this.#schedule.listings, seed)
+    this.requestWeightMax = options.requestWeight ?? REQUEST_WEIGHT_MAX
+    this.#rest = new MarketRest(this.#schedule.listings, seed, this.requestWeightMax)
     const streams = new Set<string>()
     for (const listing of this.#schedule.listings) {
       const symbol = listing.spec.symbol.toLowerCase()

@@ -31,11 +31,13 @@ class Refusal {
 /** The venue's public REST answers, made from the state of the listings. Told the time with every request. */
 export class MarketRest {
   readonly #listings: readonly Listing[]
+  readonly #requestWeightMax: number
   readonly #bySymbol: ReadonlyMap<string, Listing>
   /** Of its own, so that requests do not change the market. */
   readonly #random: Random
 
-  constructor(listings: readonly Listing[], seed: number) {
+  constructor(listings: readonly Listing[], seed: number, requestWeightMax: number) {
+    this.#requestWeightMax = requestWeightMax
     this.#listings = listings
     this.#bySymbol = new Map(listings.map((listing) => [listing.spec.symbol, listing]))
     this.#random = new Random(seed, 1)
@@ -62,6 +64,7 @@ export class MarketRest {
         return exchangeInfo(
           this.#several(query).map((listing) => listing.spec),
           nowMs,
+          this.#requestWeightMax,
         )
       case '/api/v3/depth':
         return this.#depth(query)
