@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock.ts'
 import { metrics } from '../telemetry/metrics.ts'
 import { type BudgetReport, banMsOf, type Permit, type RequestBudget, RequestPriority } from './budget.ts'
 import { VenueRateLimitError } from './errors.ts'
-import type { LimitStore, TakeAnswer } from './limit-store.ts'
+import type { LimitStore, TakeAnswer, WeightWanted } from './limit-store.ts'
 
 export interface SharedRequestBudgetOptions {
   readonly store: LimitStore
@@ -41,6 +41,9 @@ const ASK_AGAIN_MS_MAX = 1_000
 const ASK_AGAIN_MS_MIN = 20
 /** While the store cannot be reached the budget counts as spent. */
 const STORE_RETRY_MS = 250
+/** A grant that took longer to arrive may be older than an announced silence: the store is asked once more, so often at most. */
+const GRANT_FRESH_MS = 50
+const CONFIRMATIONS_MAX = 3
 
 /**
  * The budget of this process as a part of the one that all processes share. The store grants; here requests wait in the
@@ -124,7 +127,7 @@ export class SharedRequestBudget implements RequestBudget {
 
   /** One call to the store; answers after how long it is worth another, 0: at once. */
   async #take(): Promise<number> {
-    const { store, usableShare, market, failed } = this.#options
+    const { usableShare, market, failed } = this.#options
     const wanted = []
     for (const [priority, queue] of this.#waiting.entries()) {
       const share = usableShare * SHARE_OF_USABLE[priority as RequestPriority]
@@ -134,7 +137,7 @@ export class SharedRequestBudget implements RequestBudget {
     }
     let answer: TakeAnswer
     try {
-      answer = await store.take(wanted)
+      answer = await this.#freshTake(wanted)
     } catch (error) {
       failed(error)
       return STORE_RETRY_MS
@@ -157,6 +160,31 @@ export class SharedRequestBudget implements RequestBudget {
     }
     if (answer.granted === wanted.length) return 0
     return Math.min(Math.max(answer.waitMs, ASK_AGAIN_MS_MIN), ASK_AGAIN_MS_MAX)
+  }
+
+  /**
+   * A process that stands still for a moment between the grant and its use would ask a venue that has meanwhile told
+   * another process to be silent. So a late grant is only used when the store still knows of no silence.
+   */
+  async #freshTake(wanted: readonly WeightWanted[]): Promise<TakeAnswer> {
+    const { store, clock } = this.#options
+    let askedMs = clock.monotonicMs()
+    const answer = await store.take(wanted)
+    for (let tries = 0; answer.granted > 0 && tries < CONFIRMATIONS_MAX; tries++) {
+      if (clock.monotonicMs() - askedMs <= GRANT_FRESH_MS) break
+      askedMs = clock.monotonicMs()
+      const { bannedMs } = await store.take([])
+      if (bannedMs > 0) {
+        this.#giveBack(answer, wanted)
+        return { ...answer, granted: 0, bannedMs }
+      }
+    }
+    return answer
+  }
+
+  #giveBack({ granted, minute }: TakeAnswer, wanted: readonly WeightWanted[]): void {
+    const weight = wanted.slice(0, granted).reduce((sum, one) => sum + one.weight, 0)
+    this.report({ weight, minute }, { status: null, usedWeight: null, retryAfterMs: null })
   }
 
   #fallSilent(forMs: number, reason: string): void {

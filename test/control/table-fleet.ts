@@ -10,6 +10,8 @@ export interface TableFleetOptions {
   readonly rate: number
   readonly seed: number
   readonly settings?: readonly string[]
+  /** More options of the simulated venue. */
+  readonly venue?: readonly string[]
 }
 
 export interface VenueState {
@@ -46,7 +48,15 @@ export class TableFleet {
   static async open(options: TableFleetOptions): Promise<TableFleet> {
     const redis = await startPrivateRedis()
     const { instruments, rate, seed } = options
-    const market = ['--instruments', `${instruments}`, '--seed', `${seed}`, '--rate', `${rate}`]
+    const market = [
+      '--instruments',
+      `${instruments}`,
+      '--seed',
+      `${seed}`,
+      '--rate',
+      `${rate}`,
+      ...(options.venue ?? []),
+    ]
     const venue = startMeltica(['simulate', ...market])
     const addresses = JSON.parse(await firstLine(venue)) as { ws: string; rest: string }
     venue.stdout.resume()
@@ -93,6 +103,11 @@ export class TableFleet {
         return Number(started) >= (this.#startedUs.get(id) ?? 0) && / active .*"owns":"[0-9]/.test(hash[id] ?? '')
       })
     }, 60_000)
+  }
+
+  /** Address of the venue's REST. */
+  get rest(): string {
+    return this.#addresses.rest
   }
 
   async venueState(): Promise<VenueState> {
