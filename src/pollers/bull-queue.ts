@@ -32,6 +32,8 @@ const HANDED_ON_MAX = 3
 /** A schedule whose next time is so many intervals ago has lost it (Redis came back without) and is made anew. */
 const LOST_INTERVALS = 3
 const CLOSE_MS_MAX = 2_000
+/** Holding the schedule against the table takes no longer; what is left is done the next time. */
+const KEEP_MS_MAX = 20_000
 
 interface JobData {
   readonly market: string
@@ -45,6 +47,7 @@ export class BullQueue implements PollQueue {
   readonly #options: BullQueueOptions
   readonly #queue: Queue
   #worker: Worker | null = null
+  #isKeeping = false
 
   constructor(options: BullQueueOptions) {
     this.#options = options
@@ -56,7 +59,26 @@ export class BullQueue implements PollQueue {
     this.#queue.on('error', options.failed)
   }
 
+  /** Rejects when it could not be done within 20 s, and while one that was given up is still under way. */
   async keep(wanted: readonly WantedPoll[]): Promise<{ added: number; removed: readonly string[] }> {
+    if (this.#isKeeping) throw new Error('expected the schedule to be kept once at a time, found one under way')
+    this.#isKeeping = true
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(
+      () => reject(new Error(`expected the schedule to be kept within ${KEEP_MS_MAX} ms`)),
+      KEEP_MS_MAX,
+    )
+    try {
+      const kept = this.#keep(wanted).finally(() => {
+        this.#isKeeping = false
+      })
+      return await Promise.race([kept, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #keep(wanted: readonly WantedPoll[]): Promise<{ added: number; removed: readonly string[] }> {
     const standing = new Map((await this.#queue.getJobSchedulers()).map((one) => [one.key, one]))
     let added = 0
     for (const { pollId, market, instrument, type, everyMs } of wanted) {
@@ -94,11 +116,19 @@ export class BullQueue implements PollQueue {
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_MS_MAX)
     })
-    await Promise.race([this.#worker?.close(), late])
+    await Promise.race([this.#closeParts(), late])
     clearTimeout(timer)
-    await this.#queue.close()
     this.#options.client.disconnect()
     this.#options.waitingClient.disconnect()
+  }
+
+  async #closeParts(): Promise<void> {
+    try {
+      await this.#worker?.close()
+      await this.#queue.close()
+    } catch (error) {
+      this.#options.failed(error)
+    }
   }
 }
 

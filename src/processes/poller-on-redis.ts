@@ -67,8 +67,8 @@ export class PollerRole {
     })
     this.#poller = new Poller({
       queue: new BullQueue({
-        client: openQueueClient(options),
-        waitingClient: openQueueClient(options),
+        client: openQueueClient(options, 'orders'),
+        waitingClient: openQueueClient(options, 'waits'),
         ...{ prefix: keys.queue('polls'), venue: VENUE, atOnceMax: POLLS_AT_ONCE_MAX },
         failed: (error) => logger.warn('queue-failed', 'the queue of polls failed, it goes on trying', { error }),
       }),

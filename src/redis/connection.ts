@@ -38,7 +38,8 @@ export function redisAt(url: string): RedisConnectionOptions {
 
 /**
  * `command` never queues and never sends again by itself: whoever offered knows at once and offers again when it is ready.
- * `blocking` waits inside Redis, so nothing else may use it. `queue` is for a library that minds all this by itself.
+ * `blocking` waits inside Redis, so nothing else may use it. `queue` is for a library that minds all
+ * this by itself: what it sends while there is no connection waits, at most for as long as an answer may take.
  */
 export type ConnectionKind = 'command' | 'blocking' | 'queue'
 
@@ -56,6 +57,8 @@ const KEEP_ALIVE_MS = 10_000
 /** Redis guesses how long it still loads; it is asked at least so often. */
 const LOADING_ASKED_MS = 500
 const SENTINEL_ANSWER_MS_MAX = 1_000
+/** The queue's library waits inside Redis for no longer. */
+const QUEUE_WAITS_MS_MAX = 10_000
 /** One that was left does not answer the farewell when it stands still. */
 const DISCONNECT_MS = 200
 
@@ -244,12 +247,13 @@ export class RedisConnection {
 }
 
 /**
- * A client for the queue's library, which waits and repeats by itself. The caller closes it.
+ * A client for the queue's library; the caller closes it. One that gives orders fails at once while Redis is away, and its
+ * owner tries again; one that waits for work is reopened by the library. On neither does a command wait for ever.
  *
  * Throws: UsageError when the options do not fit the mode.
  */
-export function openQueueClient(options: RedisConnectionOptions): Redis | Cluster {
-  return createClient(options, 'queue')
+export function openQueueClient(options: RedisConnectionOptions, use: 'orders' | 'waits'): Redis | Cluster {
+  return createClient(options, use === 'waits' ? 'queue' : 'command')
 }
 
 /** Only where it is connected: one that is just asking the sentinels would take it for its end. */
@@ -295,6 +299,7 @@ function createClient(options: RedisConnectionOptions, kind: ConnectionKind): Re
 function commonOptions(options: RedisConnectionOptions, kind: ConnectionKind) {
   const password =
     options.password ?? (options.passwordFile ? readText('redis.passwordFile', options.passwordFile).trimEnd() : null)
+  const answerMs = options.commandTimeoutMs + (kind === 'queue' ? QUEUE_WAITS_MS_MAX : 0)
   return {
     connectionName: `meltica-${kind}`,
     connectTimeout: options.connectTimeoutMs,
@@ -309,9 +314,7 @@ function commonOptions(options: RedisConnectionOptions, kind: ConnectionKind) {
     // A master that became a replica keeps its connections; who leads now is found by connecting anew.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
     // Silence of the whole connection for as long as a command may take: the other end is gone without a word.
-    ...(kind === 'command'
-      ? { commandTimeout: options.commandTimeoutMs, socketTimeout: options.commandTimeoutMs }
-      : {}),
+    ...(kind === 'blocking' ? {} : { commandTimeout: answerMs, socketTimeout: answerMs }),
     ...(options.username === null ? {} : { username: options.username }),
     ...(password === null ? {} : { password }),
     ...(options.tls.enabled ? { tls: tlsOptions(options) } : {}),

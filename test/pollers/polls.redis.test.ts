@@ -9,6 +9,8 @@ import { firstLine, startMeltica } from '../cli/run.ts'
 import { eventually, startPrivateRedis, type TestRedis } from '../support/redis.ts'
 
 const EVERY_MS = 1_000
+/** With `MELTICA_POLLS_KILLS=N` so many processes die one after the other, 20 s apart, and the interval is judged too. */
+const KILLS = Number(process.env.MELTICA_POLLS_KILLS ?? 0)
 const INSTRUMENTS = 3
 const MARKET = asMarket('BINANCE-SPOT')
 const BITCOIN = asInstrument('BTC-USDT')
@@ -102,6 +104,36 @@ describe('REST polls', function () {
     expect(records.length).to.be.at.most(due + 1)
     await eventually(async () => records.length + (await toldSkipped(prefix)) >= due, 10_000)
     expect(new Set(records.map(({ fields }) => fields.key)).size).to.equal(records.length)
+  })
+
+  const judged = KILLS > 0 ? it : it.skip
+  judged('keep their interval whoever dies, and leave out at most one due time for each death', async function () {
+    this.timeout(60_000 + KILLS * 40_000)
+    const prefix = redis.uniquePrefix()
+    const names = ['a', 'b', 'c']
+    for (const name of names) start(name, prefix)
+    await eventually(async () => (await polled(prefix, 'TICKER')).length >= 5, 40_000)
+    const beganMs = Date.now()
+    for (let kill = 0; kill < KILLS; kill++) {
+      const name = names[kill % names.length] as string
+      await end(name, pollers.get(name) as ChildProcessWithoutNullStreams, 'SIGKILL')
+      start(name, prefix)
+      await new Promise((resolve) => setTimeout(resolve, 20_000))
+    }
+    const times = (await polled(prefix, 'TICKER')).map(({ id }) => Number(id.split('-')[0])).filter((ms) => ms > beganMs)
+    const [first, last] = [times[0] as number, times.at(-1) as number]
+    const missing = Math.round((last - first) / EVERY_MS) + 1 - times.length
+    const told = await toldSkipped(prefix)
+    const ratios = times.slice(1).map((ms, at) => (ms - (times[at] as number)) / EVERY_MS)
+    const within = ratios.filter((ratio) => Math.abs(ratio - 1) <= 0.1).length
+    const mean = (last - first) / EVERY_MS / (times.length - 1 + missing)
+    console.log(
+      `      ${times.length} entries, ${missing} left out by ${KILLS} deaths (${told} told), mean interval ` +
+        `${mean.toFixed(3)}, ${((100 * within) / ratios.length).toFixed(1)} % of all within 10 %, longest ${Math.max(...ratios)}`,
+    )
+    expect(missing).to.be.at.most(KILLS)
+    expect(told).to.be.at.least(missing)
+    expect(within / ratios.length).to.be.at.least(0.9)
   })
 
   it('bring whole books forward to where their streams are, which ingest feeds meanwhile', async function () {
