@@ -9,6 +9,11 @@ export interface HandoverInput {
   readonly held: ReadonlySet<number>
   readonly partitions: number
   readonly redundancy: number
+  /**
+   * Incarnations whose last word is older than the change that gives them what we hold: they may have let it go since, because
+   * it was ours.
+   */
+  readonly outdated?: ReadonlySet<string>
 }
 
 export interface HandoverPlan {
@@ -33,7 +38,8 @@ export interface HandoverPlan {
  * An owner that is alive and never flows therefore keeps the old one working: twice is economy lost, none is data lost.
  * Where nobody can own anything (all are leaving) everybody keeps what they hold.
  */
-export function planHandover({ view, self, held, partitions, redundancy }: HandoverInput): HandoverPlan {
+export function planHandover(input: HandoverInput): HandoverPlan {
+  const { view, self, held, partitions, redundancy, outdated } = input
   const eligible = view.members.filter(({ state }) => state === 'active')
   const others = view.members.filter(({ incarnation }) => incarnation !== self.incarnation)
   const { owners } = assignPartitions(
@@ -43,7 +49,8 @@ export function planHandover({ view, self, held, partitions, redundancy }: Hando
   )
   // By life, not by id: of two processes with one id only one is on the list.
   const isEligible = eligible.some(({ incarnation }) => incarnation === self.incarnation)
-  const byId = new Map<string, Member>(eligible.map((member) => [member.id, member]))
+  const heard = eligible.filter(({ incarnation }) => outdated?.has(incarnation) !== true)
+  const byId = new Map<string, Member>(heard.map((member) => [member.id, member]))
   const owned = new Set<number>()
   const lent = new Set<number>()
   for (const [partition, ids] of owners.entries()) {

@@ -70,6 +70,8 @@ export class IngestShare {
   readonly #overlapsSinceUs = new Map<string, number>()
   #view: MemberView | null = null
   #open = false
+  /** When the list had heard that this process leaves; infinite while it is being told, null before. */
+  #leavingSinceMs: number | null = null
   #factsMs: number
 
   constructor(parts: IngestShareParts) {
@@ -131,7 +133,9 @@ export class IngestShare {
     const { clock, cluster, tell } = this.#parts
     const endMs = clock.monotonicMs() + cluster.drainMs
     if (!this.#open) return
+    this.#leavingSinceMs = Number.POSITIVE_INFINITY
     await this.#membership.become('leaving')
+    this.#leavingSinceMs = clock.monotonicMs()
     while (this.#isLeavingSomething() && clock.monotonicMs() < endMs) {
       await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))
     }
@@ -228,7 +232,8 @@ export class IngestShare {
     if (!this.#open) return
     const { id, incarnation, partitions, redundancy, clock } = this.#parts
     const self = { id, incarnation }
-    const plan = planHandover({ view, self, held: this.#held, partitions, redundancy })
+    const outdated = this.#outdated(view)
+    const plan = planHandover({ view, self, held: this.#held, partitions, redundancy, outdated })
     this.#covered = plan.covered
     this.#shared = plan.shared
     this.#awaitsOthers = plan.awaited.size > 0
@@ -239,6 +244,13 @@ export class IngestShare {
     metrics.clusterMembers.set({ role: ROLE }, view.members.length)
     metrics.partitionsHeld.set({ role: ROLE }, this.#held.size)
     metrics.partitionsFlowing.set({ role: ROLE }, this.#flow.flows.size)
+  }
+
+  /** Who has not said anything since it could see that this process leaves. */
+  #outdated({ members, askedMs }: MemberView): ReadonlySet<string> {
+    const sinceMs = this.#leavingSinceMs
+    if (sinceMs === null) return new Set()
+    return new Set(members.filter(({ ageMs }) => askedMs - ageMs < sinceMs).map(({ incarnation }) => incarnation))
   }
 
   #take(wanted: ReadonlySet<number>): void {
