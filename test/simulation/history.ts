@@ -35,6 +35,9 @@ const FAULTS = [
   'fail-over',
   ...(['conductor-kill', 'conductor-pause', 'conductor-begin'] as const),
 ] as const
+/** What happens where processes are only exchanged: nothing is missing then, so no gap may be told. */
+const DEPLOYS = ['leave', 'leave', 'begin', 'renew', 'conductor-kill', 'conductor-begin'] as const
+const DEPLOYS_SHARE = 0.15
 
 /**
  * One history: a small venue, a few processes, faults for some seconds, then calm until nothing is missing. The seed says
@@ -67,6 +70,8 @@ class History {
   /** What a replica has got so far; null: there is none, or it lacks whole streams. */
   #replica: unknown = null
   #hasChangedRedis = false
+  /** Processes come and go as told, and nothing else happens. */
+  readonly #isDeploy: boolean
 
   constructor(seed: number, dice: Dice, scheduler: Scheduler, isTold: boolean) {
     this.#seed = seed
@@ -75,7 +80,8 @@ class History {
     const tell = (line: string): void => {
       if (isTold) this.#lines.push(`${(scheduler.elapsedMs / 1_000).toFixed(4)} ${line}`)
     }
-    this.#network = new Network(scheduler, dice, weatherOf(dice), tell)
+    this.#isDeploy = dice.chance(DEPLOYS_SHARE)
+    this.#network = new Network(scheduler, dice, this.#isDeploy ? calm : weatherOf(dice), tell)
     this.#hub = new Hub(this.#network)
     const infos = INSTRUMENTS.slice(0, dice.whole(1, INSTRUMENTS.length)).map((name) => info(name))
     const rules = (['TRADE', 'ORDERBOOK'] as const).map((type) => ({ type, market, instruments: ['*'] }))
@@ -93,6 +99,8 @@ class History {
     this.#seen = (of, entry) => {
       if (isTold) tell(`stream ${of.info.instrument} ${entry.type} ${entry.venueSeq} seq ${entry.seq} ${entry.source}`)
       this.#conductors.grown(of, entry)
+      if (this.#isDeploy && entry.type.endsWith('.GAP'))
+        this.#failure ??= `processes were only exchanged, and a gap is told: ${JSON.stringify(entry)}`
     }
     this.#judge = new StreamsJudge(this.#markets, this.#append, this.#seen)
     const world: Owner = { name: 'redis', state: 'running', backlog: [] }
@@ -168,7 +176,7 @@ class History {
     const alive = this.#alive
     const worker = dice.pick(alive)
     const conductor = dice.pick(this.#conductors.alive)
-    const kind = dice.pick(FAULTS)
+    const kind = dice.pick(this.#isDeploy ? DEPLOYS : FAULTS)
     this.#faults++
     this.#network.tell(`--- ${kind} ${worker?.owner.name ?? ''}`)
     switch (kind) {
@@ -302,7 +310,7 @@ class History {
         request(`the book of ${symbol}`, () => {
           const one = marketOf(symbol)
           // A copy of the venue's that lags behind, now and then.
-          const lag = this.#dice.chance(0.3) && !this.#isCalm ? this.#dice.whole(0, 12) : 0
+          const lag = this.#dice.chance(0.3) && !this.#isCalm && !this.#isDeploy ? this.#dice.whole(0, 12) : 0
           return one.snapshot(Math.max(0, one.lastUpdate - lag), nowUs())
         }),
       fetchTrades: (symbol, _numbering, fromId, limit) =>
