@@ -29,10 +29,13 @@ after(() => {
 
 /** The command line in a process group of its own, killed as a whole, threads and all. */
 async function runAndKill(args: readonly string[], prefix: string, entriesMin: number, afterMs: number): Promise<void> {
-  const child = spawn(process.execPath, [ENTRY, ...args], { detached: true, stdio: 'ignore' })
+  // What steers the tests is no setting, and would be refused.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MELTICA_')))
+  const child = spawn(process.execPath, [ENTRY, ...args], { detached: true, stdio: 'ignore', env })
   const before = await entriesOf(prefix)
   while (child.exitCode === null && (await entriesOf(prefix)) < before + entriesMin)
     await new Promise((resolve) => setTimeout(resolve, 5))
+  expect(child.exitCode, 'it runs until it is killed').to.equal(null)
   // The moment itself is random: anywhere in a call, between two of them, or in the middle of a snapshot.
   await new Promise((resolve) => setTimeout(resolve, afterMs))
   await killGroup(child)

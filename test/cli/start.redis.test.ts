@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { expect } from 'chai'
-import { startPrivateRedis } from '../support/redis.ts'
+import { eventually, startPrivateRedis } from '../support/redis.ts'
 import { firstLine, meltica, startMeltica } from './run.ts'
 
 const SMALL = ['--set', 'simulator.instruments=2', '--set', 'simulator.rate=100']
@@ -36,9 +36,13 @@ describe('meltica start', () => {
   it('writes into the Redis and below the prefix it was given', async () => {
     const redis = await startPrivateRedis()
     const args = ['--redis', redis.url, '--prefix', 'mine']
-    const { code } = await meltica(['start', '--for', '1s', ...args, ...SMALL, ...QUIET])
-    expect(code).to.equal(0)
-    expect(await redis.client.hlen('mine:catalog')).to.be.at.least(10)
+    const child = startMeltica(['start', '--json', ...args, ...SMALL, ...QUIET])
+    child.stdout.resume()
+    child.stderr.resume()
+    const closed = once(child, 'close')
+    await eventually(async () => (await redis.client.hlen('mine:catalog')) >= 10, 15_000)
+    child.kill('SIGTERM')
+    expect((await closed)[0]).to.equal(0)
     expect((await redis.client.keys('*')).filter((key) => !key.startsWith('mine:'))).to.deep.equal([])
     await redis.stop()
   })

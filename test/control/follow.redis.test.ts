@@ -30,10 +30,11 @@ describe('ingest processes that follow one table', function () {
     await gateways[0]?.client.waitFor(first.id, 5_000)
   })
 
-  afterEach(async function () {
-    if (this.currentTest?.state !== 'failed') return
-    console.log(`seed ${SEED}\n${fleet.log}`)
-    // What one test left behind is not to fail the next.
+  afterEach(function () {
+    if (this.currentTest?.state === 'failed') console.log(`seed ${SEED}\n${fleet.log}`)
+  })
+  // What one test left behind is not to fail the next, nor its own second try.
+  beforeEach(async () => {
     const [gateway] = gateways as [ControlBench]
     for (const { subscriptionId } of (await gateway.reader.subscriptions({ cursor: null, limit: 100 })).items) {
       await issue(gateway, command('unsubscribe', { subscriptionId }))

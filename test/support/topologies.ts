@@ -302,6 +302,8 @@ const SHIM = fileURLToPath(new URL('clock-shim.c', import.meta.url))
  * redis-server wait for each other for ever.)
  */
 export async function buildClockShim(directory: string): Promise<string | null> {
+  // It is made for the C library of this machine.
+  if ((process.env.MELTICA_TEST_IMAGE ?? '') !== '') return null
   const library = join(directory, 'clock-shim.so')
   try {
     await promisify(execFile)('cc', ['-shared', '-fPIC', '-O1', '-o', library, SHIM])
