@@ -2,8 +2,8 @@ import { backoffMs } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { StreamProtocol, VenueSink } from '../venue.ts'
 import { ConnectAttempts } from './attempts.ts'
-import { areHandedOver, coveredWithout, overlaps, silencedBeside } from './coverage.ts'
-import type { Staleness } from './freshness.ts'
+import { areHandedOver, bequeath, coveredWithout, overlaps, silencedBeside } from './coverage.ts'
+import { hidesLoss, type Staleness } from './freshness.ts'
 import { Layout } from './layout.ts'
 import { Line, type LineEnd, type LineOwner, type Tick } from './line.ts'
 import { type ConnectionsOptions, defaultConnectionsOptions, renewalDelayMs } from './options.ts'
@@ -227,6 +227,7 @@ export class Connections implements LineOwner, RepairOwner {
     }
     if (end === 'closed') return
     if (end !== 'retired') this.#reports.lost(line, end, detail)
+    if (end !== 'retired') for (const carrier of line.carriers.values()) bequeath(carrier)
     this.#lose(line, line.carriers.values(), end === 'overflow' ? 'overflow' : 'disconnect')
     const slot = this.#layout.slots.get(line.slotId)
     if (slot && end !== 'retired') this.#replaceLost(slot, line)
@@ -283,7 +284,10 @@ export class Connections implements LineOwner, RepairOwner {
   }
 
   topicFlowed(carrier: Carrier): void {
-    const { topic } = carrier
+    const { topic, inheritedMs } = carrier
+    if (inheritedMs > 0 && hidesLoss(topic.freshness, this.#tick.nowMs - inheritedMs, this.#options))
+      this.#tellInterrupted(interruptAll([topic]), 'lost')
+    carrier.inheritedMs = 0
     if (topic.flowing) {
       carrier.onProbation = topic.carriers.some((other) => other !== carrier && other.lastSeenMs > 0)
       return

@@ -56,6 +56,16 @@ export function coveredWithout(topic: Topic, lost: Line): boolean {
 }
 
 /**
+ * A line is lost before its data showed that it overlapped with the line that covers it by its acknowledgement alone: what
+ * it carried may have been silent since before that. The first data of the other line shows it by how long it let wait.
+ */
+export function bequeath(lost: Carrier): void {
+  for (const heir of lost.topic.carriers) {
+    if (heir !== lost && heir.lastSeenMs === 0 && heir.ackedMs > lost.lastSeenMs) heir.inheritedMs = lost.lastSeenMs
+  }
+}
+
+/**
  * Whether `next` may take a topic over from `previous` in a planned change: it is acknowledged, and it shows data if
  * the other does, or has had `overlapMs` to do so and the topic counts as quiet. And the other line must have shown life
  * since: one that fell silent before the acknowledgement left a hole that nobody would tell.

@@ -59,6 +59,12 @@ function oddAfterMs(freshness: Freshness, options: ConnectionsOptions): number {
   return staleAfterMs(freshness, options) * Math.max(1, options.staleSamplesMin / freshness.samples)
 }
 
+/** A silence that ended by itself: whether something is missing from it, as far as the usual interval tells. Not learnt: yes. */
+export function hidesLoss(freshness: Freshness, silentMs: number, options: ConnectionsOptions): boolean {
+  // Half an interval more than the usual one; below two sweeps an interval is not known.
+  return freshness.samples < SAMPLES_MIN || silentMs > 1.5 * Math.max(freshness.usualMs, 2 * options.sweepMs)
+}
+
 /** Takes note of the latest data. An interval longer than the limit was a fault or a halt, and teaches only the limit. */
 export function observe(freshness: Freshness, lastSeenMs: number, options: ConnectionsOptions): void {
   if (lastSeenMs <= freshness.seenMs) return

@@ -53,6 +53,7 @@ export class Topic {
       carrier.lastSeenMs = 0
       carrier.place = 0
       carrier.firstPlace = 0
+      carrier.inheritedMs = 0
       carrier.onProbation = false
       carrier.heldBackSinceMs = 0
     }
@@ -81,6 +82,8 @@ export class Carrier {
   /** Where its newest event stands in its stream (update id, or the venue's time), and its first since the interruption; 0: unknown. */
   place = 0
   firstPlace = 0
+  /** When a lost line had last shown data, if this one was to cover it and has shown none yet; 0: no such thing. See `bequeath`. */
+  inheritedMs = 0
   /** Its line came while another one carried the topic, and that one has not shown data since; see `Connections.takesOver`. */
   onProbation = false
   /** Since when data is left out because of that; 0: none was. */

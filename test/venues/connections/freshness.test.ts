@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import {
   type Freshness,
+  hidesLoss,
   judge,
   newFreshness,
   observe,
@@ -39,6 +40,15 @@ describe('freshness', () => {
     }
     return null
   }
+
+  it('knows by the usual interval whether a silence that ended hides a loss', () => {
+    for (const everyMs of [500, 1_000, 2_000]) {
+      const { freshness } = learnt(everyMs)
+      expect(hidesLoss(freshness, everyMs + SWEEP_MS - 1, options), `${everyMs} once`).to.equal(false)
+      expect(hidesLoss(freshness, 2 * everyMs - SWEEP_MS + 1, options), `${everyMs} twice`).to.equal(true)
+    }
+    expect(hidesLoss(newFreshness(), 1, options), 'nothing learnt').to.equal(true)
+  })
 
   for (const { everyMs, foundMs } of [
     { everyMs: 250, foundMs: 5_000 },

@@ -152,6 +152,31 @@ describe('renewal of connections', () => {
     expect(sink.missing('bbb@quote')).to.deep.equal([])
   })
 
+  it('tells the hole of a topic that had fallen silent before the new line began, also when the old one is lost at once', async () => {
+    const { connections, sink, acked } = start()
+    connections.setTopics(new Set(['aaa@quote', 'bbb@trade']))
+    await until(() => acked.length === 2)
+    venue.feedEvery(5, ['aaa@quote', 'bbb@trade'])
+    await until(() => sink.count('aaa@quote') > 20)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    venue.feedEvery(5, ['bbb@trade'])
+    venue.faults.silentBelow = 1
+    venue.faults.silent.add('aaa@quote')
+    venue.feed('aaa@quote')
+    const count = sink.count('bbb@trade')
+    await until(() => sink.count('bbb@trade') > count + 10)
+    venue.shutdown(old)
+    await until(() => acked.length === 4)
+    old.socket.close(1001)
+    await until(() => connections.status().connections.length === 1)
+    venue.feed('aaa@quote')
+    venue.feed('aaa@quote')
+    await until(() => (sink.numbers.get('aaa@quote') ?? []).includes(venue.lastNumber('aaa@quote')))
+    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@quote'], cause: 'lost' }])
+    expect(sink.untold()).to.deep.equal([])
+  })
+
   it('tells what was missed when the old line goes half-open before the new one is there', async () => {
     const { connections, sink, acked } = start()
     connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
