@@ -63,14 +63,21 @@ describeLong('over a long time (only with MELTICA_RESILIENCE=long)', function ()
     await expectWell(scenario, instruments)
   })
 
-  it('100 reconnects in 5 minutes at 2,000 events/s leave no gap of trades unfilled', async () => {
-    await start(firstSeed, 2_000, [BOTH_CONNECTIONS])
+  it('100 reconnects, 20 renewals and 20 shutdowns in 5 minutes at 2,000 events/s leave no gap of trades unfilled', async () => {
+    // A line that is cut every few seconds lives long enough for a renewal only if that comes early.
+    await start(firstSeed, 2_000, [BOTH_CONNECTIONS, 'ingest.connections.lifetimeMs=10000'])
     const random = new Random(firstSeed, 2)
     const cuts = spread(random, 100, 300).map((at, index) => ({
       ...{ at, fault: 'disconnect', how: index % 2 === 0 ? 'reset' : 'close', count: 1 },
       stream: streamOf(SYMBOLS[random.below(instruments)] as string, 'trade'),
     }))
-    await tell(scenario, cuts, 300)
+    const shutdowns = spread(new Random(firstSeed, 1), 20, 300).map((at) => ({ at, fault: 'serverShutdown', count: 1 }))
+    await tell(
+      scenario,
+      [...cuts, ...shutdowns].sort((before, after) => before.at - after.at),
+      300,
+    )
+    expect(scenario.renewals('lifetime'), 'renewals by age').to.be.at.least(20)
     await expectWell(scenario, instruments)
   })
 
@@ -92,7 +99,7 @@ describeLong('over a long time (only with MELTICA_RESILIENCE=long)', function ()
   })
 
   it('2,000 instruments stay inside the limits of the venue and below 600 MB', async () => {
-    scenario = await Scenario.start({ instruments: 2_000, seed: firstSeed, rate: 2_000, settings: ['roles=[ingest]'] })
+    scenario = await Scenario.start({ instruments: 2_000, seed: firstSeed, rate: 2_000 })
     let bytesMax = 0
     for (const untilMs = Date.now() + 180_000; Date.now() < untilMs; ) {
       await scenario.flowingSince(Date.now() + 1_000, [['BTC-USDT', 'TRADE']])

@@ -128,6 +128,11 @@ export class Scenario {
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024
   }
 
+  /** How often the workers said that they renew a connection for this reason, as far as their words are kept. */
+  renewals(reason: string): number {
+    return this.log.split(`"reason":"${reason}","message":"renewing a connection"`).length - 1
+  }
+
   async fault(fault: object): Promise<void> {
     const response = await fetch(`${this.#addresses.rest}/simulator/faults`, {
       method: 'POST',
