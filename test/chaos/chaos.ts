@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Operators } from './operators.ts'
-import { describeHarm, type Harm, type Profile, planHarms } from './plan.ts'
+import { describeHarm, type Harm, Profile, planHarms } from './plan.ts'
 import { Readers } from './readers.ts'
 import { System } from './system.ts'
 
@@ -45,7 +45,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const harms = planHarms({ seed, seconds, everyMs, profile, processes: system.names, symbols })
     say(`seed ${seed}: ${harms.length} harms in ${seconds} s, profile ${profile}`)
     const readers = new Readers(system.redisUrl, streams, READERS)
-    const operators = new Operators(system.gateways, names, seed, SUBSCRIPTION_EVERY_MS)
+    const operators = new Operators(system.gateways, names, {
+      seed,
+      everyMs: SUBSCRIPTION_EVERY_MS,
+      mayLose: profile === Profile.FailOver,
+    })
     await harmAsPlanned(system, harms, (line) => {
       timeLine.push(line)
       say(line)
@@ -58,6 +62,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const check = await system.verify()
     await delay(READ_MS)
     await readers.close()
+    for (const stream of await system.streams('ORDERBOOK')) wrong.push(...(await system.judgeFused(stream)))
     for (const [kind, examples] of Object.entries(groupBy(check.examples))) wrong.push(`${kind}: ${examples}`)
     if (!check.ok && wrong.length === 0) wrong.push(JSON.stringify(check.wrong))
     for (const status of ['pending', 'applied', 'failed'])
@@ -114,6 +119,9 @@ async function inflict(system: System, harm: Harm): Promise<void> {
       await system.killRedis()
       await delay(harm.downMs)
       await system.startRedis()
+      return
+    case 'redis-behind':
+      await system.restartRedisBehind(harm.behindMs, harm.downMs)
       return
     case 'redis-cut':
       redisProxy.cut()

@@ -17,6 +17,8 @@ export class Operators {
   readonly #addresses: readonly string[]
   readonly #instruments: readonly string[]
   readonly #random: Random
+  /** What a Redis that failed over lacked is unknown afterwards, commands and subscriptions too. */
+  readonly #mayLose: boolean
   readonly #commands: string[] = []
   readonly #open: string[] = []
   /** Why it could not go on. */
@@ -26,10 +28,15 @@ export class Operators {
   #closed = false
   readonly #loop: Promise<void>
 
-  constructor(addresses: readonly string[], instruments: readonly string[], seed: number, everyMs: number) {
+  constructor(
+    addresses: readonly string[],
+    instruments: readonly string[],
+    { seed, everyMs, mayLose }: { readonly seed: number; readonly everyMs: number; readonly mayLose: boolean },
+  ) {
     this.#addresses = addresses
     this.#instruments = instruments
     this.#random = new Random(seed, 9)
+    this.#mayLose = mayLose
     this.#loop = this.#work(everyMs).catch((error: unknown) => {
       this.failure = String(error)
     })
@@ -44,7 +51,8 @@ export class Operators {
   async outcome(): Promise<{ readonly byStatus: Record<string, number>; readonly retries: number }> {
     const byStatus: Record<string, number> = {}
     for (const id of this.#commands) {
-      const { status } = await this.#ask<{ status: string }>('GET', `/v1/commands/${id}?wait=20s`)
+      const found = await this.#ask<{ status: string }>('GET', `/v1/commands/${id}?wait=20s`)
+      const status = found?.status ?? 'lost'
       byStatus[status] = (byStatus[status] ?? 0) + 1
     }
     return { byStatus, retries: this.#retries }
@@ -64,14 +72,14 @@ export class Operators {
             instrument: this.#instruments[this.#random.below(this.#instruments.length)],
             type: ['TRADE', 'QUOTE', 'ORDERBOOK'][this.#random.below(3)],
           })
-      this.#commands.push(told.commandId)
-      if (!ends) this.#open.push(told.subscriptionId)
+      if (told !== null) this.#commands.push(told.commandId)
+      if (told !== null && !ends) this.#open.push(told.subscriptionId)
       await new Promise((resolve) => setTimeout(resolve, this.#random.unit() * everyMs * 2))
     }
   }
 
   /** A write is repeated with the same Idempotency-Key until a gateway answers. */
-  async #ask<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+  async #ask<Answer>(method: string, path: string, body?: object): Promise<Answer | null> {
     const key = `chaos-${this.#keys++}`
     let found = ''
     for (let attempt = 0; attempt < TRIES_MAX; attempt++) {
@@ -85,6 +93,7 @@ export class Operators {
         })
         if (response.ok) return (await response.json()) as Answer
         found = `${response.status} ${await response.text()}`
+        if (response.status === 404 && this.#mayLose) return null
         if (response.status < 500 && response.status !== 429) break
       } catch (error) {
         found = String(error)

@@ -6,6 +6,7 @@ export type Harm =
   | { readonly atMs: number; readonly kind: 'kill' | 'end'; readonly process: string; readonly downMs: number }
   | { readonly atMs: number; readonly kind: 'stop'; readonly process: string; readonly forMs: number }
   | { readonly atMs: number; readonly kind: 'redis-restart'; readonly downMs: number }
+  | { readonly atMs: number; readonly kind: 'redis-behind'; readonly behindMs: number; readonly downMs: number }
   | { readonly atMs: number; readonly kind: 'redis-cut' | 'venue-cut' }
   | {
       readonly atMs: number
@@ -21,6 +22,8 @@ export const Profile = {
   Processes: 'processes',
   /** Redis killed and restarted, late, silent, cut off. */
   Redis: 'redis',
+  /** Redis dies, and one takes its place that lacks the last of it, as a replica does. */
+  FailOver: 'fail-over',
   /** Faults of the venue and of the way to it. */
   Venue: 'venue',
 } as const
@@ -43,6 +46,7 @@ const KINDS: Readonly<Record<Profile, readonly Harm['kind'][]>> = {
   ],
   processes: ['kill', 'stop', 'end'],
   redis: ['redis-restart', 'redis-cut', 'redis-late', 'redis-silent'],
+  'fail-over': ['redis-behind', 'redis-behind', 'redis-cut', 'redis-late', 'end', 'venue-cut'],
   venue: ['venue-cut', 'venue-late', ...Array<'venue-fault'>(4).fill('venue-fault')],
 }
 
@@ -75,6 +79,9 @@ export function planHarms({ seed, seconds, everyMs, profile, processes, symbols 
         break
       case 'redis-restart':
         harms.push({ atMs, kind, downMs: between(0, 3_000) })
+        break
+      case 'redis-behind':
+        harms.push({ atMs, kind, behindMs: between(100, 3_000), downMs: between(0, 3_000) })
         break
       case 'redis-cut':
       case 'venue-cut':

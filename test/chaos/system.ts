@@ -1,13 +1,15 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rename, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { CheckResult } from '../../src/checker/report.ts'
 import { firstLine, meltica, startMeltica } from '../cli/run.ts'
 import { TcpProxy } from '../support/proxy.ts'
 import { eventually, startPrivateRedis, type TestRedis } from '../support/redis.ts'
+import { judgeFused } from './fused.ts'
 import { GATEWAY_TOKENS } from './operators.ts'
 
 export interface SystemOptions {
@@ -23,6 +25,8 @@ export interface SystemOptions {
 const START_MS_MAX = 120_000
 const END_MS_MAX = 8_000
 const LOG_CHARACTERS_MAX = 400_000
+/** The file only grows, so that a copy of it is what stood there at one moment. */
+const GROWING_FILE = ['--auto-aof-rewrite-percentage', '0']
 
 /**
  * The whole of Meltica as processes: the simulated venue with its ledger, a Redis that keeps its data, and every role as
@@ -60,7 +64,8 @@ export class System {
 
   static async open(options: SystemOptions): Promise<System> {
     const directory = await mkdtemp(join(tmpdir(), 'meltica-chaos-'))
-    const redis = await startPrivateRedis({ directory: join(directory, 'redis'), appendOnly: true })
+    const kept = { directory: join(directory, 'redis'), appendOnly: true }
+    const redis = await startPrivateRedis({ ...kept, extraArguments: GROWING_FILE })
     const { instruments, seed, rate } = options
     const market = ['--instruments', `${instruments}`, '--seed', `${seed}`, '--rate', `${rate}`]
     const simulator = startMeltica(['simulate', ...market, '--ledger', join(directory, 'ledger.jsonl')])
@@ -137,7 +142,24 @@ export class System {
 
   async startRedis(): Promise<void> {
     const port = Number(new URL(this.redisUrl).port)
-    this.#redis = await startPrivateRedis({ directory: join(this.#directory, 'redis'), appendOnly: true, port })
+    const kept = { directory: join(this.#directory, 'redis'), appendOnly: true }
+    this.#redis = await startPrivateRedis({ ...kept, port, extraArguments: GROWING_FILE })
+  }
+
+  /** Kills Redis and starts one that lacks what it took in the last `behindMs`. */
+  async restartRedisBehind(behindMs: number, downMs: number): Promise<void> {
+    const [file, copy] = [join(this.#directory, 'redis', 'appendonlydir'), join(this.#directory, 'replica')]
+    await cp(file, copy, { recursive: true })
+    await delay(behindMs)
+    await this.killRedis()
+    await rm(file, { recursive: true })
+    await rename(copy, file)
+    await delay(downMs)
+    await this.startRedis()
+  }
+
+  judgeFused(bookStream: string): Promise<string[]> {
+    return judgeFused(this.#redis.client, bookStream)
   }
 
   async venueFault(fault: object): Promise<void> {
