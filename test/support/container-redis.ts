@@ -40,6 +40,8 @@ export async function launchContainerRedis(image: string, options: LaunchOptions
   })
   const stop = async (): Promise<void> => {
     if (isAlive(pid)) process.kill(pid, 'SIGTERM')
+    // One that a failed test left standing still hears it only so.
+    if (isAlive(pid)) process.kill(pid, 'SIGCONT')
     await ended
   }
   return { url: `redis://127.0.0.1:${port}`, port, pid, ended, stop }
