@@ -1,5 +1,5 @@
 import type { RefusalReason } from '../bus/publish.ts'
-import { Channel, GapCause, type Quality } from '../domain/event.ts'
+import { Channel, GapCause } from '../domain/event.ts'
 import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
 import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueSink } from '../venues/venue.ts'
 import { Backfill } from './backfill.ts'
@@ -310,8 +310,8 @@ export class Dispatcher implements VenueSink {
   }
 
   /** State of an instrument's book, null where none is routed. */
-  bookQuality(instrument: Instrument): Quality | null {
-    return this.#bookOf(instrument)?.quality ?? null
+  bookShown(instrument: Instrument): BookGuard['shown'] | null {
+    return this.#bookOf(instrument)?.guard.shown ?? null
   }
 
   #bookOf(instrument: Instrument): BookLine | null {

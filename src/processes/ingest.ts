@@ -13,6 +13,7 @@ import { exportDispatcherMetrics } from '../dispatcher/export-metrics.ts'
 import type { DispatchTable } from '../dispatcher/table.ts'
 import { Channel, GapCause } from '../domain/event.ts'
 import { type Instrument, type InstrumentInfo, partitionOf } from '../domain/instrument.ts'
+import type { ShownQuality } from '../domain/quality.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
@@ -23,6 +24,7 @@ import { Connections } from '../venues/connections/connections.ts'
 import type { ConnectBudget } from '../venues/limit-store.ts'
 import type { VenueRest } from '../venues/venue.ts'
 import { bookLimits } from './book-limits.ts'
+import { bookObstacles } from './book-readiness.ts'
 import { type FollowedTable, TableFollower } from './control-follow.ts'
 import { type ReportSink, TopicReporter } from './control-reporter.ts'
 import { IngestShare, type ShareIncident } from './ingest-share.ts'
@@ -224,7 +226,7 @@ export class Ingest {
     const down = connections.filter((connection) => connection.state !== 'open').length
     const found = this.#share.obstacles()
     if (connections.length > 0 && down === connections.length) found.push('no connection to the venue stands')
-    return found
+    return [...found, ...bookObstacles(this.#booksHere(), this.#parts.clock.nowUs())]
   }
 
   /** Hands its partitions over, closes the sockets, waits for what is under way until `graceMs` is over, and lets go. */
@@ -357,6 +359,20 @@ export class Ingest {
       if (route?.channel === Channel.Trade) traded.add(route.instrument)
     }
     return [...traded]
+  }
+
+  /** Books of the instruments whose deltas this process takes now. */
+  #booksHere(): ShownQuality[] {
+    const books: ShownQuality[] = []
+    for (const topic of this.#carried) {
+      const route = this.#routes.get(topic)
+      if (route?.channel !== Channel.OrderBook) continue
+      const shown = this.#dispatcher?.bookShown(route.instrument) ?? null
+      // A quiet book whose stream another process feeds too need not be asked for here.
+      const isFed = shown?.reason === 'start' && this.#share.covers(this.#topics.get(topic) ?? -1)
+      if (shown !== null && !isFed) books.push(shown)
+    }
+    return books
   }
 
   #measure(latency: LatencyRecorder, latencyUs: number): void {

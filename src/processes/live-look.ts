@@ -122,7 +122,7 @@ export class LiveLook {
       ask: shorten(bestOf.askPrice),
       lastTrade:
         lastOf.price === undefined ? '-' : `${lastOf.side} ${shorten(lastOf.quantity)} @ ${shorten(lastOf.price)}`,
-      quality: ingest?.dispatcher?.bookQuality(instrument) ?? '-',
+      quality: ingest?.dispatcher?.bookShown(instrument)?.quality ?? '-',
       gaps: count.gaps,
       latencyMs: latencyOf([...quotes, ...trades], sinceMs),
     }

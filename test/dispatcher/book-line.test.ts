@@ -26,7 +26,7 @@ describe('the line of a book', () => {
     await world.dispatcher.whenIdle()
     expect(world.rest.snapshots).to.have.length(0)
     expect(bus.ids('BTC-USDT', 'ORDERBOOK')).to.deep.equal(['SNAPSHOT 10', 'DELTA 12'])
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
   })
 
   it('declares a hole after the tolerance, keeps the delta that showed it, and joins anew', async () => {
@@ -35,14 +35,14 @@ describe('the line of a book', () => {
     await world.advance(149)
     expect(world.rest.snapshots).to.have.length(1)
     await world.advance(1)
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('GAPPED')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('GAPPED')
     expect(world.rest.snapshots).to.have.length(2)
     world.dispatcher.event(world.delta(15, 15))
     world.rest.snapshots[1]?.answer(world.snapshot(12))
     await world.dispatcher.whenIdle()
     const expected = ['SNAPSHOT 10', 'GAP 11-12 lost', 'SNAPSHOT 12', 'DELTA 14', 'DELTA 15']
     expect(world.bus.ids('BTC-USDT', 'ORDERBOOK')).to.deep.equal(expected)
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
   })
 
   it('is healed by the missing delta itself, without a snapshot, also after the hole was declared', async () => {
@@ -143,7 +143,7 @@ describe('the line of a book', () => {
     expect(world.dispatcher.stats()).to.include({ queueEvents: 0, bookBufferEvents: 20 })
     world.rest.snapshots[0]?.fail(new VenueConnectionError('at its end', { status: 503 }))
     await world.dispatcher.whenIdle()
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('SYNCING')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('SYNCING')
   })
 
   it('joins a book larger than a call in several calls, in order', async () => {
@@ -173,9 +173,9 @@ describe('the line of a book', () => {
     world.dispatcher.event(world.delta(11, 11))
     await world.dispatcher.whenIdle()
     expect(world.bus.calls.at(-1)?.[0]?.quality).to.equal('HALTED')
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('HALTED')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('HALTED')
     world.dispatcher.instrumentsChanged([info('BTC-USDT')])
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
   })
 
   it('says HALTED also of an instrument that is routed only after it was halted', async () => {

@@ -60,7 +60,7 @@ class Story {
     await story.world.settle()
     story.change([['99.99', '3']])
     await story.world.settle()
-    expect(story.world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(story.world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
     return story
   }
 }
@@ -93,7 +93,7 @@ describe('a book that is proved', () => {
     await world.settle()
     story.change([['100.00', '2.5']], [], { bids: [['100.00', '25']] })
     await world.advance(100)
-    expect(world.dispatcher.bookQuality(BTC), 'one alone, by time').to.equal('LIVE')
+    expect(world.dispatcher.bookShown(BTC)?.quality, 'one alone, by time').to.equal('LIVE')
     story.change([], [['100.01', '7']])
     await world.advance(100)
     expect(world.rest.snapshots).to.have.length(3)
@@ -107,7 +107,7 @@ describe('a book that is proved', () => {
     await world.settle()
     const told = entries(world).map(({ type, venueSeq, quality }) => `${type.slice(10)} ${venueSeq} ${quality}`.trim())
     expect(told.slice(2)).to.deep.equal(['DELTA 9', 'DELTA 12', 'DELTA 15 GAPPED', 'SNAPSHOT 15', 'DELTA 18'])
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
     expect(world.dispatcher.stats().books.resyncs).to.deep.equal({ start: 2, ticker: 1 })
     expect(world.incidents.map(({ kind }) => kind)).to.deep.equal(['book-suspect', 'book-mismatch', 'book-resync'])
     expect(new Set(entries(world, 'ETH-USDT').map(({ quality }) => quality))).to.deep.equal(new Set(['']))
@@ -140,10 +140,10 @@ describe('a book that is proved', () => {
     story.ticker(1)
     story.ticker(2)
     await story.world.advance(100)
-    expect(story.world.dispatcher.bookQuality(BTC)).to.equal('GAPPED')
+    expect(story.world.dispatcher.bookShown(BTC)?.quality).to.equal('GAPPED')
     story.change([['100.00', '3']])
     await story.world.advance(100)
-    expect(story.world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(story.world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
     expect(story.world.rest.snapshots).to.have.length(1)
     expect(story.world.incidents.map(({ kind }) => kind)).to.deep.equal(['book-suspect'])
     // The wrong level may lie deeper now, where no ticker shows it.
@@ -157,14 +157,14 @@ describe('a book that is proved', () => {
     const old = story.snapshot()
     story.change([['99.50', '1']], [], { bids: [['100.50', '1']] })
     await world.settle()
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('CROSSED')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('CROSSED')
     story.answer(old)
     await world.advance(200)
     expect(world.rest.snapshots).to.have.length(3)
     story.answer()
     await world.settle()
     expect(entries(world).at(-1)).to.include({ type: 'ORDERBOOK.SNAPSHOT', quality: '', venueSeq: `${story.last}` })
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
     expect(readers(world)).to.deep.equal(story.book.topBids(20))
   })
 
@@ -177,7 +177,7 @@ describe('a book that is proved', () => {
       if (failure < 5) story.answer()
       await world.settle()
     }
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('QUARANTINED')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('QUARANTINED')
     expect(world.dispatcher.stats().books).to.include({ quarantines: 1 })
     expect(world.incidents.at(-1)?.kind).to.equal('book-quarantined')
     const asked = world.rest.snapshots.length
@@ -189,7 +189,7 @@ describe('a book that is proved', () => {
     expect(world.rest.snapshots).to.have.length(asked + 1)
     story.answer()
     await world.settle()
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
     expect(world.incidents.some(({ kind }) => kind === 'book-released')).to.equal(true)
   })
 
@@ -234,7 +234,7 @@ describe('a book that is proved', () => {
     story.answer()
     await world.settle()
     expect(world.dispatcher.stats().books.mismatches).to.deep.equal({ audit: 1 })
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
     expect(readers(world)).to.deep.equal(story.book.topBids(20))
   })
 
@@ -250,7 +250,7 @@ describe('a book that is proved', () => {
     await world.settle()
     const told = world.bus.ids('BTC-USDT', 'ORDERBOOK').slice(-2)
     expect(told).to.deep.equal([`GAP ${from}-${story.last} lost`, `SNAPSHOT ${story.last}`])
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
   })
 
   it('is STALE when no delta comes for five minutes although the ticker moves', async () => {
@@ -262,14 +262,14 @@ describe('a book that is proved', () => {
       story.ticker()
     }
     await world.advance(2_000)
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('STALE')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('STALE')
     expect(world.dispatcher.stats().books.resyncs).to.include({ silent: 1 })
     story.answer()
     await world.advance(7_000)
     await world.advance(1_000)
     story.change([['100.00', '9']])
     await world.advance(1_000)
-    expect(world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
     expect(world.bus.ids('BTC-USDT', 'ORDERBOOK').at(-3)).to.match(/^GAP/)
     expect(readers(world)).to.deep.equal(story.book.topBids(20))
   })
@@ -277,7 +277,7 @@ describe('a book that is proved', () => {
   it('is not STALE because its market is quiet', async () => {
     const story = await Story.begin({ books: { ...limits.books, refreshMs: 3_600_000 } })
     await story.world.advance(400_000)
-    expect(story.world.dispatcher.bookQuality(BTC)).to.equal('LIVE')
+    expect(story.world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
   })
 
   it('is asked for again when its top nears the end of what is known', async () => {

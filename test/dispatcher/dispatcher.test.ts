@@ -26,7 +26,7 @@ describe('the dispatcher', () => {
     }
     await world.settle()
     expect(world.rest.snapshots).to.have.length(1)
-    expect(world.dispatcher.bookQuality(world.dispatcher.stats() && ('BTC-USDT' as never))).to.equal('SYNCING')
+    expect(world.dispatcher.bookShown(world.dispatcher.stats() && ('BTC-USDT' as never))?.quality).to.equal('SYNCING')
     world.rest.snapshots[0]?.answer(world.snapshot(10))
     await world.settle()
     world.dispatcher.event(world.delta(14, 15))

@@ -115,7 +115,7 @@ describe('a Redis that comes back', () => {
     world.rest.snapshots[1]?.answer(world.snapshot(10))
     await world.dispatcher.whenIdle()
     expect(world.bus.ids('BTC-USDT', 'ORDERBOOK').slice(1)).to.deep.equal(['SNAPSHOT 10', 'DELTA 11'])
-    expect(world.dispatcher.bookQuality('BTC-USDT' as never)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown('BTC-USDT' as never)?.quality).to.equal('LIVE')
   })
 
   it('lacks nothing of a quiet line if it has the newest event, and is told at once where it has not', async () => {
@@ -181,7 +181,7 @@ describe('a Redis that comes back', () => {
     await world.dispatcher.whenIdle()
     const stands = world.bus.ids('BTC-USDT', 'ORDERBOOK')
     expect(stands).to.deep.equal(['SNAPSHOT 5', 'DELTA 6', 'GAP 7-8 sink-down', 'SNAPSHOT 9'])
-    expect(world.dispatcher.bookQuality('BTC-USDT' as never)).to.equal('LIVE')
+    expect(world.dispatcher.bookShown('BTC-USDT' as never)?.quality).to.equal('LIVE')
   })
 
   it('asks the venue for the book of a quiet instrument of which the ring holds nothing', async () => {
