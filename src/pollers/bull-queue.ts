@@ -21,6 +21,8 @@ export interface BullQueueOptions {
 
 /** A process that dies is noticed after so long, and its poll is handed to another. */
 const LOCK_MS = 5_000
+/** Between two looks for polls whose lock is over. */
+const STALLED_LOOK_MS = 1_000
 const ATTEMPTS = 3
 const RETRY_MS = 500
 /** What is kept of polls that ended, for people to look at. */
@@ -104,7 +106,7 @@ export class BullQueue implements PollQueue {
       prefix,
       concurrency: atOnceMax,
       lockDuration: LOCK_MS,
-      stalledInterval: LOCK_MS,
+      stalledInterval: STALLED_LOOK_MS,
       maxStalledCount: HANDED_ON_MAX,
     })
     this.#worker.on('error', failed)

@@ -14,8 +14,9 @@ const KILLS = Number(process.env.MELTICA_POLLS_KILLS ?? 0)
 const INSTRUMENTS = 3
 const MARKET = asMarket('BINANCE-SPOT')
 const BITCOIN = asInstrument('BTC-USDT')
+const TICKERS = { type: 'TICKER', market: MARKET, instruments: ['*'], polls: [{ type: 'TICKER', everyMs: EVERY_MS }] }
 const ROUTES = JSON.stringify([
-  { type: 'TICKER', market: MARKET, instruments: ['*'], polls: [{ type: 'TICKER', everyMs: EVERY_MS }] },
+  TICKERS,
   { type: 'ORDERBOOK', market: MARKET, instruments: ['*'], polls: [{ type: 'ORDERBOOK.SNAPSHOT', everyMs: EVERY_MS }] },
 ])
 
@@ -46,9 +47,9 @@ describe('REST polls', function () {
     for (const [name, child] of pollers) await end(name, child, 'SIGKILL')
   })
 
-  function start(name: string, prefix: string, roles = 'poller'): void {
+  function start(name: string, prefix: string, roles = 'poller', routes = ROUTES): void {
     const settings = [
-      ...[`worker.id=${name}`, `roles=${roles}`, `prefix=${prefix}`, `routes=${ROUTES}`, 'telemetry.listen=off'],
+      ...[`worker.id=${name}`, `roles=${roles}`, `prefix=${prefix}`, `routes=${routes}`, 'telemetry.listen=off'],
       ...[`venues.binance.streamUrl=${venue.ws}`, `venues.binance.restUrl=${venue.rest}`],
     ]
     const child = startMeltica(['start', '--json', '--redis', redis.url, ...settings.flatMap((set) => ['--set', set])])
@@ -111,16 +112,20 @@ describe('REST polls', function () {
     this.timeout(60_000 + KILLS * 40_000)
     const prefix = redis.uniquePrefix()
     const names = ['a', 'b', 'c']
-    for (const name of names) start(name, prefix)
+    // Whole books every second cost more than a minute allows to polls.
+    const begin = (name: string): void => start(name, prefix, 'poller', JSON.stringify([TICKERS]))
+    for (const name of names) begin(name)
     await eventually(async () => (await polled(prefix, 'TICKER')).length >= 5, 40_000)
     const beganMs = Date.now()
     for (let kill = 0; kill < KILLS; kill++) {
       const name = names[kill % names.length] as string
       await end(name, pollers.get(name) as ChildProcessWithoutNullStreams, 'SIGKILL')
-      start(name, prefix)
+      begin(name)
       await new Promise((resolve) => setTimeout(resolve, 20_000))
     }
-    const times = (await polled(prefix, 'TICKER')).map(({ id }) => Number(id.split('-')[0])).filter((ms) => ms > beganMs)
+    const times = (await polled(prefix, 'TICKER'))
+      .map(({ id }) => Number(id.split('-')[0]))
+      .filter((ms) => ms > beganMs)
     const [first, last] = [times[0] as number, times.at(-1) as number]
     const missing = Math.round((last - first) / EVERY_MS) + 1 - times.length
     const told = await toldSkipped(prefix)
