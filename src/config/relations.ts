@@ -1,5 +1,10 @@
 import type { Config } from './schema.ts'
 
+/** The venue sends a delta every 100 ms at most. */
+const DELTAS_PER_SECOND_MAX = 10
+/** The newest snapshot stays in the stream although one refresh failed. */
+const REFRESHES_KEPT = 2
+
 /** What must hold between settings. It is looked at only when every setting it reads was admitted by itself. */
 interface Relation {
   /** The settings it reads; the first one is named in the refusal. */
@@ -80,6 +85,16 @@ export const relations: readonly Relation[] = [
     ingest.bookBufferEventsMax,
   ]),
   atLeast('ingest.queueBytesMax', 'ingest.frameBytesMax', ({ ingest }) => [ingest.queueBytesMax, ingest.frameBytesMax]),
+  {
+    paths: ['retention.ORDERBOOK.maxLength', 'ingest.books.refreshSeconds', 'ingest.books.proved'],
+    check: ({ retention, ingest: { books } }) => {
+      const { maxLength } = retention.ORDERBOOK
+      const needed = REFRESHES_KEPT * books.refreshSeconds * DELTAS_PER_SECOND_MAX
+      return maxLength === null || !books.proved || maxLength >= needed
+        ? null
+        : `expected at least ${needed}, what ingest.books.refreshSeconds ${books.refreshSeconds} brings of deltas between ${REFRESHES_KEPT + 1} snapshots, so that a book can be rebuilt from its stream, found ${maxLength}`
+    },
+  },
   {
     paths: ['cluster.expiryMs', 'cluster.heartbeatMs'],
     check: ({ cluster: { expiryMs, heartbeatMs } }) =>

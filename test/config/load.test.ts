@@ -198,6 +198,11 @@ describe('the configuration', () => {
         ['venues.binance.environment=production'],
         'with environment production, found null',
       ],
+      [
+        'a book that outlives its snapshot in the stream',
+        ['ingest.books.refreshSeconds=300', 'retention.ORDERBOOK.maxLength=5999'],
+        'retention.ORDERBOOK.maxLength: expected at least 6000',
+      ],
       ['too early a snapshot', ['ingest.earlyToleranceMs=100'], 'expected at least ingest.latenessToleranceMs'],
       [
         'a TLS file that is not there',
