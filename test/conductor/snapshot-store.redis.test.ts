@@ -83,6 +83,21 @@ function conforms(open: () => Promise<Opened>): void {
     ])
   })
 
+  it('takes more levels, and more that go, than one call of Redis has room for', async () => {
+    const { store } = await open()
+    const prices = Array.from({ length: 5_000 }, (_, index) => `${index + 1}`)
+    const levels = prices.map((price) => [price, `0.${price}`] as const)
+    await store.put(name, { ...whole('1-0'), bids: levels, asks: levels })
+    const { bids, asks } = await found(store)
+    expect(new Map(bids)).to.deep.equal(new Map(levels))
+    expect(new Map(asks)).to.deep.equal(new Map(levels))
+    const expected = { version: 1, epoch: '7', streamId: '1-0' }
+    const gone = prices.slice(1).flatMap((price) => [`b:${price}`, `a:${price}`])
+    await store.compareAndSwap(name, expected, change('2-0', [], gone))
+    const left = await found(store)
+    expect({ bids: left.bids, asks: left.asks }).to.deep.equal({ bids: [['1', '0.1']], asks: [['1', '0.1']] })
+  })
+
   for (const [what, expected] of [
     ['version', { version: 2, epoch: '7', streamId: '1-0' }],
     ['epoch', { version: 1, epoch: '8', streamId: '1-0' }],
