@@ -19,7 +19,8 @@ export const READ_BY_MS = 2_500
  * Up to when what the venue sent of a partition is in its streams for certain, because another member was sent it too.
  *
  * Whoever subscribed before that time overlaps with the other one: nothing is missing between the two, although no event
- * came by both of them (a bar or statistics of a quiet market). Told is, with every beat, what flows. From that follows:
+ * came by both of them (a bar or statistics of a quiet market). Told is, with every beat, what flows, and for how long the
+ * venue was not heard: a connection that died without a word counts as flowing for a while. From that follows:
  * - of a member that let go, that it read and appended all it was sent until it said so, because it says so only then;
  * - of one that lives on, that it did so with what it was sent a while before;
  * - of one that is gone, nothing more.
@@ -69,7 +70,7 @@ export class OverlapEvidence {
           told = new Map()
           this.#toldUs.set(other, told)
         }
-        told.set(partition, askedUs - ageMs * 1_000)
+        told.set(partition, askedUs - (ageMs + facts.unheardMs) * 1_000)
       }
     }
   }

@@ -5,6 +5,8 @@ export interface TopicFlow {
   readonly ackedAtUs: number | null
   /** Age of the latest data, ms; null: none yet. */
   readonly lastSeenAgoMs: number | null
+  /** Ids of the connections that carry it. */
+  readonly connections: readonly number[]
 }
 
 export interface FlowMoment {
@@ -12,6 +14,19 @@ export interface FlowMoment {
   readonly nowMs: number
   /** A topic that shows no data for this long after its acknowledgement counts as quiet, ms. */
   readonly quietMs: number
+}
+
+/**
+ * For how long the connection that is silent for longest has shown no data at all, ms; one that never did shows no flow
+ * either. Such a connection may be dead already, and what it carries is known only up to when it was heard.
+ */
+export function unheardMs(topics: Iterable<TopicFlow>): number {
+  const heardAgoMs = new Map<number, number>()
+  for (const { connections, lastSeenAgoMs } of topics) {
+    if (lastSeenAgoMs === null) continue
+    for (const id of connections) heardAgoMs.set(id, Math.min(heardAgoMs.get(id) ?? lastSeenAgoMs, lastSeenAgoMs))
+  }
+  return Math.max(0, ...heardAgoMs.values())
 }
 
 /** Ages are known to the step of the connection manager's sweep. */

@@ -21,6 +21,8 @@ export interface MemberFacts {
    * the arrival of a frame to the reply of the script), or how late it came to make this beat, whichever is more.
    */
   readonly lagMs: number | null
+  /** For how long its most silent connection to the venue has shown nothing, ms. */
+  readonly unheardMs: number
 }
 
 export interface Member {

@@ -99,7 +99,7 @@ export class ConductorRole {
     const flows = this.conductor.working
     const isWhole = owns.size > 0 && flows.size === owns.size
     this.#worksSinceUs = isWhole ? (this.#worksSinceUs ?? this.#parts.clock.nowUs()) : null
-    return { version, owns, flows, flowsSinceUs: this.#worksSinceUs, lagMs: null }
+    return { version, owns, flows, flowsSinceUs: this.#worksSinceUs, lagMs: null, unheardMs: 0 }
   }
 
   #hasSuccessors(): boolean {

@@ -1,5 +1,5 @@
 import { OverlapEvidence } from '../cluster/evidence.ts'
-import { FlowWatch, type TopicFlow } from '../cluster/flow.ts'
+import { FlowWatch, type TopicFlow, unheardMs } from '../cluster/flow.ts'
 import { planHandover } from '../cluster/handover.ts'
 import type { MemberFacts, MemberStore } from '../cluster/member-store.ts'
 import { Membership, type MembershipIncident, type MemberView } from '../cluster/membership.ts'
@@ -184,13 +184,14 @@ export class IngestShare {
       tell({ kind: 'stood-still', severity: 'warning', message })
     }
     this.#factsMs = nowMs
+    const status = [...this.#parts.status()]
     if (this.#open) {
       const topics = this.#parts.topics()
       const quietMs = this.#view?.members.some(({ state }) => state === 'leaving')
         ? Math.min(cluster.handoverMs, cluster.drainMs * LEAVING_QUIET_SHARE)
         : cluster.handoverMs
       const moment = { nowUs: clock.nowUs(), nowMs, quietMs }
-      this.#flow.look(this.#parts.status(), (topic) => topics.get(topic), moment)
+      this.#flow.look(status, (topic) => topics.get(topic), moment)
     }
     this.#findReleased()
     const lagMs = this.#parts.lagMs()
@@ -200,6 +201,7 @@ export class IngestShare {
       flows: this.#flow.flows,
       flowsSinceUs: this.#flow.allSinceUs,
       lagMs: lateMs < LATE_MS_MIN ? lagMs : Math.round(Math.max(lateMs, lagMs ?? 0)),
+      unheardMs: Math.round(unheardMs(status)),
     }
   }
 

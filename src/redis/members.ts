@@ -79,9 +79,9 @@ export class RedisMembers implements MemberStore {
   }
 }
 
-function encodeFacts({ version, owns, flows, flowsSinceUs, lagMs }: MemberFacts): string {
+function encodeFacts({ version, owns, flows, flowsSinceUs, lagMs, unheardMs }: MemberFacts): string {
   const sets = { owns: formatPartitions(owns), flows: formatPartitions(flows) }
-  return JSON.stringify({ version, ...sets, flowsSince: flowsSinceUs, lagMs })
+  return JSON.stringify({ version, ...sets, flowsSince: flowsSinceUs, lagMs, unheard: unheardMs })
 }
 
 /** Admits what it knows; anything else of another version's facts counts as not said. */
@@ -101,5 +101,6 @@ function decodeFacts(text: string): MemberFacts {
     flows: parsePartitions(textOf(said.flows)),
     flowsSinceUs: numberOf(said.flowsSince),
     lagMs: numberOf(said.lagMs),
+    unheardMs: numberOf(said.unheard) ?? 0,
   }
 }

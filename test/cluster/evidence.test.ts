@@ -8,10 +8,12 @@ interface Said {
   readonly flows: readonly number[]
   readonly lagMs?: number
   readonly ageMs?: number
+  readonly unheardMs?: number
 }
 
-function member({ owns, flows, lagMs, ageMs }: Said): Member {
-  const facts = { version: '', owns: new Set(owns), flows: new Set(flows), flowsSinceUs: null, lagMs: lagMs ?? null }
+function member({ owns, flows, lagMs, ageMs, unheardMs = 0 }: Said): Member {
+  const sets = { owns: new Set(owns), flows: new Set(flows) }
+  const facts = { version: '', ...sets, flowsSinceUs: null, lagMs: lagMs ?? null, unheardMs }
   return { id: 'other', incarnation: 'other', startedUs: 1, ageMs: ageMs ?? 0, state: 'active', facts }
 }
 
@@ -43,6 +45,15 @@ describe('evidence that two lines overlap', () => {
     expect(found.get(1)).to.equal(10_000_000)
     expect(found.get(2)).to.equal((10_200 - READ_BY_MS) * 1_000)
     expect(evidence.look(view({ owns: [2], flows: [2] }), input(10_300)).has(1)).to.equal(false)
+  })
+
+  it('reaches no further than the venue was heard, whatever is said to flow', () => {
+    evidence.look(view({ owns: [1, 2], flows: [1, 2], unheardMs: 900 }), input(10_000))
+    const found = evidence.look(view(null, 'left'), input(10_200))
+    expect([...found]).to.deep.equal([
+      [1, 9_100_000],
+      [2, 9_100_000],
+    ])
   })
 
   it('is the last beat of one that left', () => {

@@ -11,7 +11,7 @@ import { eventually, startRedis, type TestRedis } from '../support/redis.ts'
 
 const facts: MemberFacts = {
   ...{ version: '1.2.3', owns: new Set([1, 2, 3, 9]), flows: new Set([1, 9]) },
-  ...{ flowsSinceUs: 1_700_000_000_000_000, lagMs: 12 },
+  ...{ flowsSinceUs: 1_700_000_000_000_000, lagMs: 12, unheardMs: 7 },
 }
 const LONG_MS = 60_000
 const SHORT_MS = 30

@@ -7,7 +7,14 @@ import { type Clock, ManualClock } from '../../src/lib/clock.ts'
 const HEARTBEAT_MS = 500
 const EXPIRY_MS = 2_000
 const STEP_MS = 5
-const facts: MemberFacts = { version: '1', owns: new Set([1]), flows: new Set(), flowsSinceUs: null, lagMs: null }
+const facts: MemberFacts = {
+  version: '1',
+  owns: new Set([1]),
+  flows: new Set(),
+  flowsSinceUs: null,
+  lagMs: null,
+  unheardMs: 0,
+}
 
 /** One process: its clock stops with it. */
 class Life {

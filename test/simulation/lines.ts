@@ -113,6 +113,8 @@ export class Lines {
       state: seenMs !== null ? 'flowing' : ackedAtUs !== null ? 'acked' : 'requested',
       ackedAtUs,
       lastSeenAgoMs: seenMs === null ? null : nowMs - seenMs,
+      // None of these dies without a word.
+      connections: [],
     }))
   }
 
