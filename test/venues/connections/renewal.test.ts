@@ -173,7 +173,9 @@ describe('renewal of connections', () => {
     venue.feed('aaa@quote')
     venue.feed('aaa@quote')
     await until(() => (sink.numbers.get('aaa@quote') ?? []).includes(venue.lastNumber('aaa@quote')))
-    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@quote'], cause: 'lost' }])
+    // The other one is told as well where the new line had shown nothing of it yet.
+    const told = sink.interruptions.filter(({ topics }) => topics.includes('aaa@quote'))
+    expect(told).to.deep.equal([{ topics: ['aaa@quote'], cause: 'lost' }])
     expect(sink.untold()).to.deep.equal([])
   })
 
