@@ -31,11 +31,11 @@ function brief(fault: TimedFault): TimedFault {
   }
 }
 
-describe('one system through all that can go wrong', function () {
+const describeShort = isLong ? describe.skip : describe
+describeShort('one system through all that can go wrong', function () {
   this.timeout(90_000)
   // Whole systems share the machine with other files here; what fails on it twice is no accident.
   this.retries(1)
-  if (isLong) return
   const instruments = SYMBOLS.length
   let scenario: Scenario
 
