@@ -1,3 +1,4 @@
+import { FusedChannels } from '../domain/fusion/fusion.ts'
 import {
   AnswerCode,
   type ChannelState,
@@ -9,7 +10,6 @@ import {
   type Subscription,
 } from './contract.ts'
 import { type Change, channelKey, type Mark, type TableData } from './table-data.ts'
-import { FUSED_CHANNELS } from './throttle.ts'
 
 /** What a command needs to know of the world beside the table; the applier finds it out beforehand. */
 export interface StepFacts {
@@ -243,10 +243,10 @@ function checkShape(
 ): StepResult | null {
   const wrong = facts.checkFilters(type, filters)
   if (wrong !== null) return refuse(AnswerCode.FilterRefused, wrong)
-  if (throttleMs !== null && throttleMs > 0 && !FUSED_CHANNELS.includes(type)) {
+  if (throttleMs !== null && throttleMs > 0 && !FusedChannels.some((channel) => channel === type)) {
     return refuse(
       AnswerCode.ThrottleRefused,
-      `throttleMs is of fused events, which ${FUSED_CHANNELS.join(', ')} make, not ${type}`,
+      `throttleMs is of fused events, which ${FusedChannels.join(', ')} make, not ${type}`,
     )
   }
   return null
