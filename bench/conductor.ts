@@ -5,9 +5,9 @@ import { RedisCommitLog } from '../src/redis/commit-log.ts'
 import type { RedisConnection } from '../src/redis/connection.ts'
 import { Keys } from '../src/redis/keys.ts'
 import { RedisSourceStreams } from '../src/redis/source-streams.ts'
-import { type CommitCosts, measureCommits } from './conductor-commits.ts'
+import { type CallCost, type CommitCosts, measureCommits } from './conductor-commits.ts'
 import { INSTRUMENT, LEVELS, MARKET, openConnections, PARTITION, PARTITIONS, publishDeltas } from './conductor-story.ts'
-import { median } from './report.ts'
+import { markdown, median } from './report.ts'
 import { openRedis } from './runs.ts'
 
 /** What the conductor costs. */
@@ -29,8 +29,8 @@ interface Plan {
   readonly commits: number
 }
 
-const WHOLE: Plan = { deltas: 15_000, turns: 7, commits: 3_000 }
-const QUICK: Plan = { deltas: 4_000, turns: 3, commits: 500 }
+const WHOLE: Plan = { deltas: 15_000, turns: 7, commits: 5_000 }
+const QUICK: Plan = { deltas: 4_000, turns: 3, commits: 1_500 }
 const ENTRIES_PER_READ = 256
 const DATA = 27
 
@@ -61,7 +61,7 @@ export async function measureConductor(isQuick: boolean, say: (text: string) => 
       foldRatio: median(ratios),
       ratios,
     }
-    return { ...costs, ...(await measureCommits(redis, connection, plan.commits, say)) }
+    return { ...costs, ...(await measureCommits(redis, plan.commits, say)) }
   } finally {
     close()
     await redis.stop()
@@ -123,13 +123,22 @@ async function cpuOf(run: () => Promise<void>): Promise<number> {
 /** For people. */
 export function conductorLines(costs: ConductorCosts): string[] {
   const { foldUs, bareUs, foldRatio, commits, wholeBookBytes, smallChangeBytes } = costs
+  const rows = [['Redis us, best window (median)', 'CPU of Redis', 'inside the command']]
+  const add = (name: string, { redisUs, redisUsBest, insideUs, insideUsBest }: CallCost): void => {
+    const both = (best: number, middle: number) => `${best.toFixed(1)} (${middle.toFixed(1)})`
+    rows.push([name, both(redisUsBest, redisUs), both(insideUsBest, insideUs)])
+  }
+  for (const cost of commits) {
+    const { changedLevels, perCall, bare, empty, xadd14 } = cost
+    add(`commit of ${changedLevels} changed levels, ${perCall} a call`, cost)
+    add('- HSET of these levels and XADD alone, by script', bare)
+    add('- a script that does nothing', empty)
+    add('- a plain XADD of 14 fields', xadd14)
+  }
   return [
     `conductor: a delta of 10 levels ${foldUs.toFixed(2)} us of Node, XREAD and JSON.parse alone ${bareUs.toFixed(2)} us, ratio ${foldRatio.toFixed(2)}`,
-    ...commits.map(
-      ({ changedLevels, perCall, redisUs, emptyCallUs, xadd14Us }) =>
-        `commit of ${changedLevels} changed levels, ${perCall} a call: ${redisUs.toFixed(1)} us of Redis ` +
-        `(a call that does nothing ${emptyCallUs.toFixed(1)} us, a plain XADD ${xadd14Us.toFixed(2)} us)`,
-    ),
     `a book of 1,000 levels a side: ${Math.round(wholeBookBytes)} bytes as a whole, ${Math.round(smallChangeBytes)} for a commit of 10 changed levels`,
+    '',
+    markdown(rows),
   ]
 }
