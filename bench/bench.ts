@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { conductorLines, measureConductor } from './conductor.ts'
 import { measureDrain } from './drain.ts'
 import { measureGrowth } from './growth.ts'
-import { measureLatency } from './latency.ts'
+import { measureLatency, NAIVE_SLOW, SLOW } from './latency.ts'
 import { type Cost, comparison, median, type PairOfRuns, type Report, table } from './report.ts'
 import { benchmarkXadd, entryFields, openRedis, Run, type Section } from './runs.ts'
 import { measureSizes } from './sizes.ts'
@@ -94,18 +94,19 @@ async function measure(plan: Plan, parts: ReadonlySet<string>, folder: string): 
   const conductor = parts.has('conductor') ? await measureConductor(plan === QUICK, say) : null
 
   const of = (read: (run: PairOfRuns) => number) => median(costs.runs.map(read))
-  const slow = latency['500 events/s'] ?? []
+  const quantilesOf = (name: string) => {
+    const list = latency[name] ?? []
+    const middle = (quantile: 'p50' | 'p99' | 'p999') => median(list.map((run) => run[quantile]))
+    return { p50: middle('p50'), p99: middle('p99'), p999: middle('p999') }
+  }
   return {
     workerRatio: of((run) => run.meltica.workerUs / run.naive.workerUs),
     redisRatio: of((run) => run.meltica.redisUs / run.xadd14Us),
     eventsPerSecond: full,
     workerUs: of((run) => run.meltica.workerUs),
     redisUs: of((run) => run.meltica.redisUs),
-    latencyUs: {
-      p50: median(slow.map((run) => run.p50)),
-      p99: median(slow.map((run) => run.p99)),
-      p999: median(slow.map((run) => run.p999)),
-    },
+    latencyUs: quantilesOf(SLOW),
+    naiveLatencyUs: quantilesOf(NAIVE_SLOW),
     machine: machine(source.origin),
     runs: costs.runs,
     limits: costs.limits,

@@ -1,14 +1,20 @@
 import type { LatencyRun } from './report.ts'
-import { Run } from './runs.ts'
+import { Run, type Worker } from './runs.ts'
 import type { TapeHead } from './tape.ts'
 
+export const SLOW = '500 events/s'
+export const NAIVE_SLOW = `the naive way, ${SLOW}`
 const SLOW_PER_SECOND = 500
 const SLOW_SECONDS = 4
 const FAST_SECONDS = 0.8
 const FAST_RUNS_MAX = 3
 const NEAR_FULL = 0.85
 
-/** From the socket to the reply of the append script: at 500 events a second, at half of what the worker takes, and near all of it. */
+/**
+ * From the socket to the reply of the append script: at 500 events a second, at half of what the worker takes, and near all of
+ * it. The naive way takes its turns at the same rates, from the socket to the answer to its pipeline: what the machine alone
+ * does to a frame stands beside what we do.
+ */
 export async function measureLatency(
   tape: string,
   head: TapeHead,
@@ -17,23 +23,33 @@ export async function measureLatency(
   runs: number,
   say: (text: string) => void,
 ): Promise<Record<string, LatencyRun[]>> {
-  const run = await Run.open('meltica', tape, head)
-  const found: Record<string, LatencyRun[]> = { '500 events/s': [], 'half load': [], 'near full load': [] }
-  try {
+  const found: Record<string, LatencyRun[]> = {}
+  const opened: Run[] = []
+  const open = async (worker: Worker): Promise<Run> => {
+    const run = await Run.open(worker, tape, head)
+    opened.push(run)
     await run.play(warmUp)
-    const measure = async (name: string, perSecond: number, seconds: number): Promise<void> => {
-      const { latencyUs, batchMean, batchMax } = await run.play(Math.round(perSecond * seconds), perSecond)
-      found[name]?.push({ ...latencyUs, perSecond, batchMean, batchMax })
-      say(`${name}: p50 ${latencyUs.p50}, p99 ${latencyUs.p99}, p99.9 ${latencyUs.p999} us`)
-    }
+    return run
+  }
+  const measure = async (run: Run, name: string, perSecond: number, seconds: number): Promise<void> => {
+    const { latencyUs, batchMean, batchMax } = await run.play(Math.round(perSecond * seconds), perSecond)
+    found[name] ??= []
+    found[name].push({ ...latencyUs, perSecond, batchMean, batchMax })
+    say(`${name}: p50 ${latencyUs.p50}, p99 ${latencyUs.p99}, p99.9 ${latencyUs.p999} us`)
+  }
+  try {
+    const meltica = await open('meltica')
+    const naive = await open('naive-timed')
     for (let turn = 0; turn < runs; turn++) {
-      await measure('500 events/s', SLOW_PER_SECOND, SLOW_SECONDS)
+      await measure(meltica, SLOW, SLOW_PER_SECOND, SLOW_SECONDS)
+      await measure(naive, NAIVE_SLOW, SLOW_PER_SECOND, SLOW_SECONDS)
       if (turn >= FAST_RUNS_MAX) continue
-      await measure('half load', fullPerSecond / 2, FAST_SECONDS)
-      await measure('near full load', fullPerSecond * NEAR_FULL, FAST_SECONDS)
+      await measure(meltica, 'half load', fullPerSecond / 2, FAST_SECONDS)
+      await measure(naive, 'the naive way, half load', fullPerSecond / 2, FAST_SECONDS)
+      await measure(meltica, 'near full load', fullPerSecond * NEAR_FULL, FAST_SECONDS)
     }
   } finally {
-    await run.close()
+    for (const run of opened) await run.close()
   }
   return found
 }

@@ -9,11 +9,13 @@ import type { TapeHead } from './tape.ts'
 /** The default retention of the big channels, so that trimming is part of what is measured, for everybody alike. */
 export const MAX_LENGTH = 100_000
 
-export type Worker = 'meltica' | 'naive' | 'parse-only'
+/** `naive-timed` is the naive way that also notes how long each frame took, which costs it something. */
+export type Worker = 'meltica' | 'naive' | 'naive-timed' | 'parse-only'
 
 const WORKERS: Readonly<Record<Worker, { file: string; args: readonly string[] }>> = {
   meltica: { file: './meltica-process.ts', args: [] },
   naive: { file: './naive-process.ts', args: [] },
+  'naive-timed': { file: './naive-process.ts', args: ['--timed'] },
   'parse-only': { file: './naive-process.ts', args: ['--parse-only'] },
 }
 
