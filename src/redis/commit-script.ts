@@ -36,7 +36,7 @@ export interface CommitReply {
 
 /** One run of the script. Throws: BusError. */
 export async function runCommit(connection: RedisConnection, keys: Keys, call: CommitCall): Promise<CommitReply> {
-  const reply = await commitScript.run(connection, encode(keys, call))
+  const reply = await commitScript.run(connection, encode(keys, call, connection.run))
   if (!Array.isArray(reply))
     throw new BusError('other', `expected a list from the commit script, found ${typeof reply}`)
   const [head = '0', ...answers] = reply as string[]
@@ -48,7 +48,8 @@ export async function runCommit(connection: RedisConnection, keys: Keys, call: C
   }
 }
 
-function encode(keys: Keys, { run, floorMs, commits }: CommitCall): string[] {
+/** `process`: of the answering process, '' where the script has to ask. */
+function encode(keys: Keys, { run, floorMs, commits }: CommitCall, process: string): string[] {
   const args = ['']
   const bells: string[] = []
   const bellOf: number[] = []
@@ -62,7 +63,7 @@ function encode(keys: Keys, { run, floorMs, commits }: CommitCall): string[] {
   }
   for (const bell of bells) args.push(bell)
   args[0] = String(args.length - 1)
-  args.push(String(floorMs), String(commits.length), run)
+  args.push(String(floorMs), String(commits.length), run, process)
   for (const [index, commit] of commits.entries()) {
     const { name, change, event } = commit
     const { head, set, removed } = change

@@ -77,6 +77,9 @@ export class RedisConnection {
   #switchedTo = ''
   #lastFailure = ''
   #wasReady = false
+  #run = ''
+  /** How often it was lost. */
+  #losses = 0
   #closed = false
 
   constructor(options: RedisConnectionOptions, kind: ConnectionKind, observer: ConnectionObserver | null = null) {
@@ -92,11 +95,25 @@ export class RedisConnection {
     this.#client.on('ready', () => {
       this.#observer?.ready(this.kind, this.#wasReady)
       this.#wasReady = true
+      if (this.#client instanceof Redis && kind === 'command') this.#learnRun(this.#client)
+    })
+    this.#client.on('close', () => {
+      this.#losses++
+      this.#run = ''
     })
   }
 
   get isReady(): boolean {
     return this.#client.status === 'ready'
+  }
+
+  /**
+   * `run_id` of the process to which the next command goes, '' while that is not known. A TCP connection leads to one process
+   * for as long as it stands, and nothing is sent again on another one; in a cluster a command may be redirected, so there it is
+   * never known.
+   */
+  get run(): string {
+    return this.#run
   }
 
   /** Sends one command. Texts in, texts out. Throws: BusError, with `outcomeUnknown` when it may have been carried out. */
@@ -232,6 +249,17 @@ export class RedisConnection {
         if (!this.#closed) this.#observer?.failed(this.kind, `a sentinel: ${this.#textOf(error)}`)
       },
     })
+  }
+
+  #learnRun(client: Redis): void {
+    const losses = this.#losses
+    client.info('server').then(
+      (info) => {
+        if (losses === this.#losses) this.#run = /^run_id:(\w+)/m.exec(info)?.[1] ?? ''
+      },
+      // Whoever needs it asks in the script that needs it, and is told there what is wrong.
+      () => {},
+    )
   }
 
   #failed(error: unknown): void {

@@ -56,6 +56,28 @@ describe('redis connection', () => {
     await second.stop()
   })
 
+  it('knows the process at its other end as long as it stands, and never takes another one for it', async () => {
+    const runOf = async ({ client }: typeof first) => /run_id:(\w+)/.exec(await client.info('server'))?.[1]
+    const first = await startPrivateRedis()
+    const connection = new RedisConnection(redisAt(first.url), 'command')
+    expect(connection.run).to.equal('')
+    await connection.ready()
+    await eventually(() => connection.run !== '')
+    const before = connection.run
+    expect(before).to.equal(await runOf(first))
+    await first.kill()
+    await eventually(() => !connection.isReady)
+    expect(connection.run).to.equal('')
+    const second = await startPrivateRedis({ port: first.port })
+    await connection.restored()
+    expect(connection.run).to.not.equal(before)
+    await eventually(() => connection.run !== '')
+    expect(connection.run).to.equal(await runOf(second))
+    connection.close()
+    await eventually(() => connection.run === '')
+    await second.stop()
+  })
+
   it('gives up a command that is not answered in time', async () => {
     const redis = await startPrivateRedis()
     const connection = new RedisConnection({ ...redisAt(redis.url), commandTimeoutMs: 100 }, 'command')

@@ -34,7 +34,7 @@ local tonumber, type, format = tonumber, type, string.format
 local SUSPECT_AFTER_US = 60000000
 local BELL_LENGTH = 1000
 
--- @include shared/now.lua
+-- @include append/now.lua
 
 -- The group in hand:
 -- keys and fields of its header: state stream gaps channel market instrument quality maxLength

@@ -9,7 +9,8 @@ rebuilt from the stream, a torn one would be believed. It harms no other instrum
 
 KEYS    three an instrument: state hash, book hash, ANALYTICS stream; after them the bells that the instruments name.
 ARGV    floorMs (no entry of a new epoch gets an id below it), number of instruments, run_id under which the caller read
-        ('' for whatever it is), then for each instrument 22 fields, its removed fields, and its levels as field, value:
+        ('' for whatever it is), run_id of the process that runs this as the caller's connection knows it ('' to ask: INFO costs
+        a tenth of a commit), then for each instrument 22 fields, its removed fields, and its levels as field, value:
           number of its bell, market, instrument;
           expected version ('' any), expected record: "<epoch> <streamId>", '-' for none there, '*' to replace whatever is there,
             'skip' to leave the record alone;
@@ -32,7 +33,17 @@ local BELL_LENGTH = 1000
 -- `unpack` has room for about 8,000.
 local STRINGS_AT_ONCE = 4000
 
--- @include shared/now.lua
+local run = ARGV[4]
+if run == '' then run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') end
+
+-- Redis's clock, and the caller's floor of entry ids where the clock is behind it. Only where an epoch begins does an entry need
+-- them, and every commit would pay for them.
+local nowUs, floorMs
+local function readClock()
+  local clock = redis.call('TIME')
+  nowUs = clock[1] * 1000000 + clock[2]
+  floorMs = nowUs < ARGV[1] * 1000 and ARGV[1] or nil
+end
 
 local g
 
@@ -71,7 +82,9 @@ local function commit(at)
     if record ~= '*' and (key ~= record or (there[1] and wanted ~= '' and there[1] ~= was)) then return 'c' end
   end
   g.epoch, g.seq, g.channelEpoch = found[2] or '', tonumber(seq), channelEpoch
-  if found[1] ~= run then beginEpoch() end
+  local begins = found[1] ~= run
+  if begins or channelEpoch ~= g.epoch then readClock() end
+  if begins then beginEpoch() end
   local version = format('%.0f', math.max(tonumber(was), tonumber(ARGV[at + 5])) + 1)
   if ARGV[at + 19] ~= '' then
     add('ANALYTICS.FUSED', version, version, ARGV[at + 16], ARGV[at + 17], 'conductor.fused', ARGV[at + 18], ARGV[at + 15], ARGV[at + 19])
@@ -98,7 +111,7 @@ local isSameRun = ARGV[3] == '' or ARGV[3] == run
 local greatestMs = 0
 local reply = { '0' }
 local rings = {}
-local at = 4
+local at = 5
 for number = 0, groups - 1 do
   g = {
     state = KEYS[number * 3 + 1], book = KEYS[number * 3 + 2], stream = KEYS[number * 3 + 3],
@@ -122,11 +135,14 @@ for number = 0, groups - 1 do
   at = at + 22 + tonumber(ARGV[at + 20]) + tonumber(ARGV[at + 21])
 end
 
-reply[1] = format('%.0f', greatestMs)
+local greatest = format('%.0f', greatestMs)
+reply[1] = greatest
 for bell, streams in pairs(rings) do
   local key = KEYS[groups * 3 + bell + 1]
-  -- Nobody who heard the bell of another Redis process shall wait behind it.
-  local rung = floorMs and command('XADD', key, 'MAXLEN', '~', BELL_LENGTH, floorMs .. '-*', 'streams', streams)
+  -- Nobody who heard the bell of another Redis process shall wait behind it: it rings neither before what the caller was told
+  -- of nor before the entry it rings for. Where it rang later than that already, its own order will do.
+  local atMs = greatestMs < tonumber(ARGV[1]) and ARGV[1] or greatest
+  local rung = command('XADD', key, 'MAXLEN', '~', BELL_LENGTH, atMs .. '-*', 'streams', streams)
   if type(rung) ~= 'string' then rung = command('XADD', key, 'MAXLEN', '~', BELL_LENGTH, '*', 'streams', streams) end
   if type(rung) ~= 'string' then reply[1] = reply[1] .. '!' .. rung.err end
 end

@@ -1,5 +1,5 @@
--- The moment of the call (part of append.lua and commit.lua): Redis's clock, its run_id, and in `floorMs` the caller's floor of
--- entry ids where the clock is behind it. ARGV[1] is that floor, ms.
+-- The moment of the call (part of append.lua): Redis's clock, its run_id, and in `floorMs` the caller's floor of entry ids where
+-- the clock is behind it. ARGV[1] is that floor, ms.
 local clock = redis.call('TIME')
 local nowUs = clock[1] * 1000000 + clock[2]
 local nowText = format('%.0f', nowUs)
