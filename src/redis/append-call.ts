@@ -14,14 +14,15 @@ const KEPT_BYTES_MAX = 4 * 1024 * 1024
 
 /** A bell of a partition. Its number is that of the call in which it was last named. */
 export interface Bell {
-  readonly bytes: Buffer
+  readonly bytes: string
   call: number
   number: number
 }
 
 /**
  * One channel's part of every call, kept as bytes: its keys, and the fields of its group that seldom change. Where many
- * instruments share a call, groups hold an event or two each, and this is most of what there is to write.
+ * instruments share a call, groups hold an event or two each, and this is most of what there is to write. The bytes stand in
+ * texts: a small buffer is a piece of 64 KiB, and would keep all of it for as long as its channel lives.
  */
 export class AppendTarget {
   readonly market: Market
@@ -29,13 +30,14 @@ export class AppendTarget {
   readonly stream: string
   readonly state: string
   readonly bell: Bell
-  readonly keys: Buffer
+  readonly keys: string
   readonly catalogField: string
   inCatalog = false
   epoch = ''
   readonly #maxLength: string
-  #head: Buffer = Buffer.alloc(0)
-  #batch: ChannelBatch | null = null
+  #head = ''
+  /** Of the batch that it was made for; the batch itself holds its offers. */
+  #headOf: Pick<ChannelBatch, 'epoch' | 'tableVersion' | 'quality' | 'numbering'> | null = null
 
   constructor(
     { market, channel }: { readonly market: Market; readonly channel: Channel },
@@ -54,8 +56,8 @@ export class AppendTarget {
   }
 
   /** The fields of the batch's group between the number of its bell and that of its offers. */
-  headOf(batch: ChannelBatch): Buffer {
-    const known = this.#batch
+  headOf(batch: ChannelBatch): string {
+    const known = this.#headOf
     if (
       known === null ||
       known.epoch !== batch.epoch ||
@@ -66,8 +68,7 @@ export class AppendTarget {
       const { channel, market, instrument, epoch, tableVersion, numbering, quality } = batch
       const fields = [channel, market, instrument, epoch, String(tableVersion), numbering, quality, this.#maxLength]
       this.#head = bulksOf(fields)
-      // Without its offers, which nobody needs here.
-      this.#batch = { ...batch, offers: [] }
+      this.#headOf = { epoch, tableVersion, quality, numbering }
     }
     return this.#head
   }
@@ -171,9 +172,9 @@ export class AppendCalls {
   }
 }
 
-/** Arguments as they stand in a command. */
-export function bulksOf(texts: readonly string[]): Buffer {
-  return Buffer.from(texts.map((text) => `$${Buffer.byteLength(text)}\r\n${text}\r\n`).join(''))
+/** Arguments as they stand in a command, a letter for a byte. */
+export function bulksOf(texts: readonly string[]): string {
+  return Buffer.from(texts.map((text) => `$${Buffer.byteLength(text)}\r\n${text}\r\n`).join('')).toString('latin1')
 }
 
 function flagsOf(offer: Offer): string {

@@ -94,9 +94,9 @@ export function writeEmptyBulk(buffer: Buffer, start: number): number {
   return at
 }
 
-export function writeBytes(buffer: Buffer, at: number, bytes: Buffer): number {
-  buffer.set(bytes, at)
-  return at + bytes.length
+/** `bytes` has a letter for each. */
+export function writeBytes(buffer: Buffer, at: number, bytes: string): number {
+  return at + buffer.write(bytes, at, 'latin1')
 }
 
 /** For a text that has more bytes than characters. */
