@@ -3,8 +3,9 @@ import type { Level } from '../event.ts'
 
 /** Inserting so near to the best end moves fewer entries by hand than `splice` costs. */
 const NEAR_END = 48
-/** Levels that went stay in their place, because most come again; so many more than live ones may stay. */
-const GONE_MAX = 256
+/** Levels that went stay in their place, because most come again; so many may stay for one that is there, and so many in any case. */
+const GONE_SHARE = 1 / 4
+const GONE_MIN = 32
 
 /** One level of a side. */
 interface Rung {
@@ -149,7 +150,7 @@ export class LadderSide {
     for (const rung of this.changes) rung.changed = false
     this.changes.length = 0
     this.#isPartial = this.count > levelsMax
-    if (this.rungs.length - this.count > GONE_MAX) this.#sweep()
+    if (this.rungs.length - this.count > Math.max(GONE_MIN, this.count * GONE_SHARE)) this.#sweep()
   }
 
   unsettle(): void {
