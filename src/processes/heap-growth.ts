@@ -1,4 +1,5 @@
-import { getHeapStatistics, setFlagsFromString } from 'node:v8'
+import { PerformanceObserver } from 'node:perf_hooks'
+import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8'
 
 /**
  * V8 lets a heap grow to a multiple of what lives in it before it looks for garbage, the more so the less CPU it gets. What
@@ -9,10 +10,17 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8'
  * What dies old also leaves holes: pages of which a little still lives, and which V8 clears only where almost nothing does.
  * With 2,000 instruments that came to 200 MB after 100 s, as much as lived. So above `high` it moves together what lives
  * (`optimize-for-size`; set at run time, when the spaces have their sizes, it does little else).
+ *
+ * Where new objects are made V8 takes room for 128 MB. An event lives longer than that takes to fill, or dies at once, so
+ * a quarter of it collects no more often in vain.
  */
-export const heapBounds = { highBytes: 192 * 1024 * 1024, lowBytes: 128 * 1024 * 1024, slowGrowthPercent: 20 } as const
-
-const LOOK_MS = 1_000
+export const heapBounds = {
+  highBytes: 192 * 1024 * 1024,
+  lowBytes: 128 * 1024 * 1024,
+  slowGrowthPercent: 20,
+  /** Both halves of it; it doubles in steps until this is reached. */
+  youngBytes: 32 * 1024 * 1024,
+} as const
 
 export type HeapGrowth = 'free' | 'slow'
 
@@ -21,17 +29,30 @@ export function heapGrowthAt(heapBytes: number, before: HeapGrowth): HeapGrowth 
   return heapBytes < heapBounds.lowBytes ? 'free' : before
 }
 
-/** Watches the heap of this process until the answer is called. */
+/** By what the place of new objects grows when it is too small. */
+export function youngGrowthAt(youngBytes: number): 1 | 2 {
+  return youngBytes < heapBounds.youngBytes ? 2 : 1
+}
+
+/** Watches the heap of this process, after every collection, until the answer is called. */
 export function watchHeapGrowth(): () => void {
   let growth: HeapGrowth = 'free'
-  const timer = setInterval(() => {
+  let young: 1 | 2 = 2
+  const observer = new PerformanceObserver(() => {
+    const nextYoung = youngGrowthAt(youngBytesNow())
+    if (nextYoung !== young) setFlagsFromString(`--semi-space-growth-factor=${nextYoung}`)
+    young = nextYoung
     const next = heapGrowthAt(getHeapStatistics().total_heap_size, growth)
     if (next === growth) return
     growth = next
     setFlagsFromString(growth === 'slow' ? '--optimize-for-size' : '--no-optimize-for-size')
     // 0 is V8's own choice.
     setFlagsFromString(`--heap-growing-percent=${growth === 'slow' ? heapBounds.slowGrowthPercent : 0}`)
-  }, LOOK_MS)
-  timer.unref()
-  return () => clearInterval(timer)
+  })
+  observer.observe({ entryTypes: ['gc'] })
+  return () => observer.disconnect()
+}
+
+function youngBytesNow(): number {
+  return getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? 0
 }
