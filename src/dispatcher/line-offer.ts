@@ -1,5 +1,6 @@
 import type { Offer } from '../bus/publish.ts'
 import type { GapCause, Quality } from '../domain/event.ts'
+import { flatten } from '../lib/flat-text.ts'
 import { mergeOffers } from './merge.ts'
 
 /**
@@ -127,7 +128,10 @@ export class OfferQueue {
     this.#items = items
     this.#head = 0
     this.bytes = 0
-    for (const offer of items) this.bytes += heldBytesOf(offer)
+    for (const offer of items) {
+      flatten(offer.data)
+      this.bytes += heldBytesOf(offer)
+    }
     gauge.bytes += this.bytes
     return before - items.length
   }
@@ -176,6 +180,8 @@ export class OfferQueue {
     }
     if (at === this.#items.length) this.#items.push(offer)
     else this.#items.splice(at, 0, offer)
+    // It may wait for long, and was not sent yet where its book waits for a snapshot.
+    flatten(offer.data)
     this.bytes += heldBytesOf(offer)
     return true
   }
