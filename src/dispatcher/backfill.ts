@@ -1,6 +1,7 @@
 import type { TradeNumbering } from '../domain/event.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { VenueKline, VenueRest, VenueTrade } from '../venues/venue.ts'
+import { isWhole, type ShownBars } from './bar-answer.ts'
 import type { LineKey } from './line.ts'
 import { retryDelayMs } from './retry.ts'
 
@@ -26,6 +27,8 @@ export interface BackfillOptions {
   /** True while the dispatcher's queues are full: then no page is fetched. */
   readonly saturated: () => boolean
   readonly failed: (key: LineKey, error: unknown, attempt: number, delayMs: number) => void
+  /** The host that answers is behind the one that streams. */
+  readonly lagging: (key: LineKey, attempt: number, delayMs: number) => void
   /** A gap was worked off, or waits. */
   readonly ended: () => void
 }
@@ -46,6 +49,9 @@ export interface KlineGap {
   readonly interval: string
   readonly fromOpenTimeUs: number
   readonly toOpenTimeUs: number
+  readonly shown: ShownBars
+  /** The venue's clock when the later bar showed, us. */
+  readonly shownTimeUs: number
 }
 
 export const GIVEN_UP = 'given-up'
@@ -53,6 +59,10 @@ const PAGE_TRADES_MAX = 1_000
 /** Answers in a row that do not hold the id asked for; after them the venue is taken to have no such trade. */
 const BARREN_ANSWERS_MAX = 3
 const BARREN_DELAY_MS = 1_000
+/** Answers about bars that lag behind the stream; asked for over about a minute. */
+const LAGGING_ANSWERS_MAX = 8
+const LAGGING_DELAY_MS = 1_000
+const LAGGING_DELAY_MS_MAX = 15_000
 const SATURATED_DELAY_MS = 50
 
 /**
@@ -72,6 +82,8 @@ export class Backfill {
   #closed = false
   tradesFetched = 0
   failures = 0
+  /** Answers about bars that were not taken because they lag behind the stream. */
+  laggingAnswers = 0
 
   constructor(options: BackfillOptions) {
     this.#options = options
@@ -110,7 +122,8 @@ export class Backfill {
       if (other.fromOpenTimeUs <= fromOpenTimeUs && other.toOpenTimeUs >= toOpenTimeUs) return
     }
     this.#takenBars.add(gap)
-    if (this.#start(() => this.#fillKlines(gap).finally(() => this.#takenBars.delete(gap)))) return
+    const shownMs = this.#options.clock.monotonicMs()
+    if (this.#start(() => this.#fillKlines(gap, shownMs).finally(() => this.#takenBars.delete(gap)))) return
     this.#takenBars.delete(gap)
     this.failures++
   }
@@ -204,24 +217,37 @@ export class Backfill {
     return { next, firstAbove }
   }
 
-  async #fillKlines(gap: KlineGap): Promise<void> {
+  /** `shownMs`: when the gap showed, monotonic. */
+  async #fillKlines(gap: KlineGap, shownMs: number): Promise<void> {
     const { rest, clock, random, limits } = this.#options
     const untilMs = clock.monotonicMs() + limits.ageMsMax
-    for (let attempt = 1; clock.monotonicMs() < untilMs && !this.#closed; attempt++) {
+    let failures = 0
+    let lagging = 0
+    while (clock.monotonicMs() < untilMs && !this.#closed) {
+      const venueNowUs = gap.shownTimeUs + (clock.monotonicMs() - shownMs) * 1_000
       const answer = await this.#ask(() =>
         rest.fetchKlines(gap.key.symbol, gap.interval, gap.fromOpenTimeUs, gap.toOpenTimeUs),
       )
       if (this.#closed) return
-      if (answer.ok) {
-        // They are final whatever the venue's clock says: the stream has shown a later bar.
-        for (const bar of answer.answer) {
-          if (bar.openTimeUs <= gap.toOpenTimeUs) this.#options.offerKline(gap.key, { ...bar, closed: true })
-        }
+      if (!answer.ok) {
+        failures++
+        this.failures++
+        const delayMs = retryDelayMs(answer.error, failures, random)
+        this.#options.failed(gap.key, answer.error, failures, delayMs)
+        await this.#wait(delayMs)
+        continue
+      }
+      failures = 0
+      const bars = answer.answer.filter(({ openTimeUs }) => openTimeUs <= gap.toOpenTimeUs)
+      if (isWhole(bars, gap.toOpenTimeUs, gap.shown, venueNowUs)) {
+        // They are final whatever the answer says of itself: the stream has shown a later bar.
+        for (const bar of bars) this.#options.offerKline(gap.key, { ...bar, closed: true })
         return
       }
-      this.failures++
-      const delayMs = retryDelayMs(answer.error, attempt, random)
-      this.#options.failed(gap.key, answer.error, attempt, delayMs)
+      this.laggingAnswers++
+      if (++lagging === LAGGING_ANSWERS_MAX) return
+      const delayMs = Math.min(LAGGING_DELAY_MS_MAX, LAGGING_DELAY_MS * 2 ** (lagging - 1))
+      this.#options.lagging(gap.key, lagging, delayMs)
       await this.#wait(delayMs)
     }
   }

@@ -141,6 +141,10 @@ export class Dispatcher implements VenueSink {
       saturated: () => this.#saturation.full,
       failed: (key, error, attempt, delayMs) =>
         this.#tellRetry('backfill-failed', 'fetching what is missing', key, error, attempt, delayMs),
+      lagging: (key, attempt, delayMs) => {
+        const message = `the ${attempt}. answer about bars of ${key.instrument} lags behind the stream, next try in ${delayMs} ms`
+        this.#tell({ kind: 'backfill-lagging', message, instrument: key.instrument, channel: key.channel })
+      },
       ended: settled,
     })
     this.#filling = new GapFilling({

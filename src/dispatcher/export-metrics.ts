@@ -45,6 +45,7 @@ const {
   bookSnapshotFailures,
   backfillTrades,
   backfillFailures,
+  backfillLagging,
   deadLetters,
   deadLettersUntold,
 } = metrics
@@ -67,6 +68,7 @@ const carried = {
   bookSnapshotFailures,
   backfillTrades,
   backfillFailures,
+  backfillLagging,
   deadLetters,
   deadLettersUntold,
 }
@@ -100,6 +102,7 @@ function carryOne(market: Market, stats: DispatcherStats): void {
   carryBooks(market, stats.books)
   backfillTrades.inc({ market }, stats.backfillTrades)
   backfillFailures.inc({ market }, stats.backfillFailures)
+  backfillLagging.inc({ market }, stats.backfillLagging)
   deadLettersUntold.inc({ market }, stats.deadLettersUntold)
 }
 

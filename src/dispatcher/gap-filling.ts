@@ -38,7 +38,11 @@ export class GapFilling {
     } else if (key.channel === Channel.Kline) {
       const [openTimeUs, endTimeUs] = shown.first.split('@').map(Number) as [number, number]
       const oldestUs = openTimeUs - ageMsMax * 1_000 - (endTimeUs - openTimeUs)
-      backfill.klines({ key, interval: shown.part, fromOpenTimeUs: Math.max(from, oldestUs), toOpenTimeUs: to })
+      backfill.klines({
+        ...{ key, interval: shown.part, fromOpenTimeUs: Math.max(from, oldestUs), toOpenTimeUs: to },
+        shown: this.#missedBars.shownBefore(key.symbol, shown.part, openTimeUs),
+        shownTimeUs: shown.venueTime === '' ? openTimeUs : Number(shown.venueTime),
+      })
     }
   }
 
@@ -49,6 +53,10 @@ export class GapFilling {
     const { backfill, ageMsMax } = this.#options
     const oldestUs = bar.openTimeUs - ageMsMax * 1_000 - (bar.closeTimeUs - bar.openTimeUs)
     const fromOpenTimeUs = Math.max(missed.fromOpenTimeUs, oldestUs)
-    backfill.klines({ key, interval: bar.interval, fromOpenTimeUs, toOpenTimeUs: missed.toOpenTimeUs })
+    backfill.klines({
+      ...{ key, interval: bar.interval, fromOpenTimeUs, toOpenTimeUs: missed.toOpenTimeUs },
+      shown: this.#missedBars.shownBefore(bar.symbol, bar.interval, bar.openTimeUs),
+      shownTimeUs: bar.venueTimeUs ?? bar.openTimeUs,
+    })
   }
 }

@@ -70,6 +70,7 @@ export interface DispatcherIncident {
     | 'publish-refused'
     | 'snapshot-failed'
     | 'backfill-failed'
+    | 'backfill-lagging'
     | 'refused'
     | 'overloaded'
     | 'relieved'

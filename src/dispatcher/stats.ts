@@ -48,6 +48,8 @@ export interface DispatcherStats {
   readonly snapshotFailures: number
   readonly backfillTrades: number
   readonly backfillFailures: number
+  /** Answers about bars that were asked for again because they lagged behind the stream. */
+  readonly backfillLagging: number
   readonly books: BookStats
 }
 
@@ -83,6 +85,7 @@ export function partStats(
     snapshotFailures: snapshots.failures,
     backfillTrades: backfill.tradesFetched,
     backfillFailures: backfill.failures,
+    backfillLagging: backfill.laggingAnswers,
   }
 }
 

@@ -171,6 +171,31 @@ describe('the filling of missed bars', () => {
     ])
   })
 
+  it('asks again while the host that answers lags behind the stream, and never closes a bar with what that says', async () => {
+    const world = new World()
+    const start = world.clock.nowUs()
+    const bar = (minute: number, first: number, last: number) => ({
+      ...world.kline(start + minute * MINUTE_US, 1 + last - first, false),
+      ...{ firstTradeId: first, lastTradeId: last },
+    })
+    world.dispatcher.event(bar(0, 1, 5))
+    await world.advance(60_000)
+    world.dispatcher.event(bar(1, 10, 10))
+    await world.settle()
+    const row = (trades: number) => ({ ...world.kline(start, trades, true), source: 'binance.rest.klines' })
+    const answers = [[], [row(4)], [row(8)], [row(9)]]
+    for (const [at, answer] of answers.entries()) {
+      expect(world.rest.klines).to.have.length(at + 1)
+      world.rest.klines[at]?.answer(answer)
+      await world.advance(15_000)
+    }
+    expect(world.bus.entries('BTC-USDT', 'KLINE').map(({ id }) => id)).to.deep.equal([
+      ...[`1m@${start}@5`, `1m@${start + MINUTE_US}@1`, `1m@${start}@9@closed`],
+    ])
+    expect(world.dispatcher.stats().backfillLagging).to.equal(3)
+    expect(world.incidents.map(({ kind }) => kind)).to.deep.equal(Array(3).fill('backfill-lagging'))
+  })
+
   it('fetches whole bars that trade ids tell of, and asks for none where nobody traded', async () => {
     const world = new World()
     const bar = (minute: number, firstTradeId: number, lastTradeId: number) => ({
