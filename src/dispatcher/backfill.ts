@@ -2,6 +2,7 @@ import type { TradeNumbering } from '../domain/event.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { VenueKline, VenueRest, VenueTrade } from '../venues/venue.ts'
 import { isWhole, type ShownBars } from './bar-answer.ts'
+import { GivenUp, type GivenUpReason } from './given-up.ts'
 import type { LineKey } from './line.ts'
 import { retryDelayMs } from './retry.ts'
 
@@ -24,6 +25,8 @@ export interface BackfillOptions {
   readonly offerTrade: (key: LineKey, trade: VenueTrade) => void
   readonly offerKline: (key: LineKey, bar: VenueKline) => void
   readonly giveUp: (key: LineKey, from: number, to: number, how: string) => void
+  /** Nobody fetches these bars any more. */
+  readonly barsGivenUp: (gap: KlineGap, reason: GivenUpReason) => void
   /** True while the dispatcher's queues are full: then no page is fetched. */
   readonly saturated: () => boolean
   readonly failed: (key: LineKey, error: unknown, attempt: number, delayMs: number) => void
@@ -52,6 +55,8 @@ export interface KlineGap {
   readonly shown: ShownBars
   /** The venue's clock when the later bar showed, us. */
   readonly shownTimeUs: number
+  /** A GAP in the stream tells of this hole. */
+  readonly told: boolean
 }
 
 export const GIVEN_UP = 'given-up'
@@ -77,9 +82,10 @@ export class Backfill {
   /** Trade gaps that wait or are worked off. */
   readonly #taken = new Set<TradeGap>()
   /** The same for bars. */
-  readonly #takenBars = new Set<KlineGap>()
+  readonly #takenBars = new Set<KlineGap & { told: boolean }>()
   #running = 0
   #closed = false
+  readonly givenUp = new GivenUp()
   tradesFetched = 0
   failures = 0
   /** Answers about bars that were not taken because they lag behind the stream. */
@@ -116,16 +122,25 @@ export class Backfill {
   /** Fetches the bars, unless they are asked for already. */
   klines(gap: KlineGap): void {
     const { key, interval, fromOpenTimeUs, toOpenTimeUs } = gap
-    if (toOpenTimeUs < fromOpenTimeUs) return
+    if (toOpenTimeUs < fromOpenTimeUs || this.#closed) return
     for (const other of this.#takenBars) {
       if (other.key !== key || other.interval !== interval) continue
-      if (other.fromOpenTimeUs <= fromOpenTimeUs && other.toOpenTimeUs >= toOpenTimeUs) return
+      if (other.fromOpenTimeUs > fromOpenTimeUs || other.toOpenTimeUs < toOpenTimeUs) continue
+      other.told ||= gap.told
+      return
     }
-    this.#takenBars.add(gap)
+    const taken = { ...gap }
+    this.#takenBars.add(taken)
     const shownMs = this.#options.clock.monotonicMs()
-    if (this.#start(() => this.#fillKlines(gap, shownMs).finally(() => this.#takenBars.delete(gap)))) return
-    this.#takenBars.delete(gap)
-    this.failures++
+    if (this.#start(() => this.#fillKlines(taken, shownMs).finally(() => this.#takenBars.delete(taken)))) return
+    this.#takenBars.delete(taken)
+    this.giveUpKlines(taken, 'queue-full')
+  }
+
+  /** Counts and tells that these bars are fetched no further. */
+  giveUpKlines(gap: KlineGap, reason: GivenUpReason): void {
+    this.givenUp.add(gap.key.channel, reason)
+    this.#options.barsGivenUp(gap, reason)
   }
 
   close(): void {
@@ -245,11 +260,15 @@ export class Backfill {
         return
       }
       this.laggingAnswers++
-      if (++lagging === LAGGING_ANSWERS_MAX) return
+      if (++lagging === LAGGING_ANSWERS_MAX) {
+        this.giveUpKlines(gap, 'lagging')
+        return
+      }
       const delayMs = Math.min(LAGGING_DELAY_MS_MAX, LAGGING_DELAY_MS * 2 ** (lagging - 1))
       this.#options.lagging(gap.key, lagging, delayMs)
       await this.#wait(delayMs)
     }
+    if (!this.#closed) this.giveUpKlines(gap, 'unanswered')
   }
 
   async #ask<Answer>(

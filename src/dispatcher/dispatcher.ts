@@ -2,7 +2,6 @@ import type { RefusalReason } from '../bus/publish.ts'
 import { Channel, GapCause } from '../domain/event.ts'
 import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
 import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueSink } from '../venues/venue.ts'
-import { Backfill } from './backfill.ts'
 import type { BookGuard } from './book-guard.ts'
 import { BookGuards } from './book-guards.ts'
 import { BookLine } from './book-line.ts'
@@ -21,6 +20,7 @@ import {
 } from './options.ts'
 import { PublishFailures } from './publish-failures.ts'
 import { QuietBooks } from './quiet-books.ts'
+import { retryIncident } from './retry.ts'
 import { Ring } from './ring.ts'
 import { Saturation } from './saturation.ts'
 import { SnapshotRequests } from './snapshots.ts'
@@ -63,7 +63,6 @@ export class Dispatcher implements VenueSink {
   readonly #ring: Ring
   readonly #deadLetters: DeadLetters
   readonly #snapshots: SnapshotRequests
-  readonly #backfill: Backfill
   readonly #filling: GapFilling
   readonly #guards: BookGuards
   readonly #traces = new Traces()
@@ -124,34 +123,20 @@ export class Dispatcher implements VenueSink {
       deliver: (key, snapshot) => this.#deliverSnapshot(key, snapshot),
       failed: (key, error, attempt, delayMs) => {
         if (this.#guards.of(key.instrument)?.requestFailed() === false) return false
-        this.#tellRetry('snapshot-failed', 'the request for a snapshot', key, error, attempt, delayMs)
+        this.#tell(retryIncident('snapshot-failed', 'the request for a snapshot', key, error, attempt, delayMs))
         return true
       },
       ended: settled,
     })
     this.#quietBooks = new QuietBooks({ clock, ...this.#limits })
-    this.#backfill = new Backfill({
-      rest,
-      clock,
-      random,
-      limits: this.#limits.backfill,
-      offerTrade: (key, trade) => this.#offerTo(key, trade),
-      offerKline: (key, bar) => this.#offerTo(key, bar),
+    this.#filling = new GapFilling({
+      ...{ rest, clock, random, limits: this.#limits.backfill },
+      lineOf: (key) => this.#lineOf(key) as ChannelLine,
+      offer: (key, event) => this.#offerTo(key, event),
       giveUp: (key, from, to, how) => this.#push(key, giveUpOffer(from, to, how, clock.nowUs(), this.#trace())),
       saturated: () => this.#saturation.full,
-      failed: (key, error, attempt, delayMs) =>
-        this.#tellRetry('backfill-failed', 'fetching what is missing', key, error, attempt, delayMs),
-      lagging: (key, attempt, delayMs) => {
-        const message = `the ${attempt}. answer about bars of ${key.instrument} lags behind the stream, next try in ${delayMs} ms`
-        this.#tell({ kind: 'backfill-lagging', message, instrument: key.instrument, channel: key.channel })
-      },
+      tell: (incident) => this.#tell(incident),
       ended: settled,
-    })
-    this.#filling = new GapFilling({
-      backfill: this.#backfill,
-      ageMsMax: this.#limits.backfill.ageMsMax,
-      numberingOf: (key) => (this.#lineOf(key) as ChannelLine).numbering,
-      giveUp: (key, from, to, how) => this.#push(key, giveUpOffer(from, to, how, clock.nowUs(), this.#trace())),
     })
     this.#guards = new BookGuards({
       limits: this.#limits.books,
@@ -303,7 +288,7 @@ export class Dispatcher implements VenueSink {
     for (const numbering of ['trade', 'aggTrade'] as const) {
       const line = this.#lines.get(lineId(instrument, Channel.Trade, numbering))
       if (line === undefined || to < from) continue
-      this.#backfill.trades({ key: line.key, numbering, from, to, shownTimeUs: openedAtUs })
+      this.#filling.backfill.trades({ key: line.key, numbering, from, to, shownTimeUs: openedAtUs })
       return
     }
   }
@@ -337,7 +322,7 @@ export class Dispatcher implements VenueSink {
     return (
       this.#queue.events === 0 &&
       this.#snapshots.inFlight === 0 &&
-      this.#backfill.waiting === 0 &&
+      this.#filling.backfill.waiting === 0 &&
       this.#deadLetters.waiting === 0 &&
       this.#lanes.every((lane) => !lane.busy)
     )
@@ -356,7 +341,14 @@ export class Dispatcher implements VenueSink {
   stats(): DispatcherStats {
     return {
       ...sumLines(this.#lines.values()),
-      ...partStats(this.#deadLetters, this.#queue, this.#bookBuffers, this.#ring, this.#snapshots, this.#backfill),
+      ...partStats(
+        this.#deadLetters,
+        this.#queue,
+        this.#bookBuffers,
+        this.#ring,
+        this.#snapshots,
+        this.#filling.backfill,
+      ),
       received: this.#received,
       filtered: this.#filtered,
       ignored: this.#ignored,
@@ -372,7 +364,7 @@ export class Dispatcher implements VenueSink {
     this.#saturation.close()
     this.#snapshots.close()
     this.#guards.close()
-    this.#backfill.close()
+    this.#filling.backfill.close()
     for (const lane of this.#lanes) lane.close()
     this.#quietBooks.close()
     for (const callback of this.#idleCallbacks.splice(0)) callback()
@@ -480,18 +472,6 @@ export class Dispatcher implements VenueSink {
     this.#saturation.shrunk()
     if (this.#idleCallbacks.length === 0 || !this.idle) return
     for (const callback of this.#idleCallbacks.splice(0)) callback()
-  }
-
-  #tellRetry(
-    kind: DispatcherIncident['kind'],
-    what: string,
-    key: LineKey,
-    error: unknown,
-    attempt: number,
-    delayMs: number,
-  ): void {
-    const message = `${what} for ${key.instrument} failed for the ${attempt}. time, next try in ${Math.round(delayMs)} ms`
-    this.#tell({ kind, message, instrument: key.instrument, channel: key.channel, error })
   }
 
   #tell(incident: DispatcherIncident): void {

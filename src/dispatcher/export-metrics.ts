@@ -1,5 +1,6 @@
 import type { Market } from '../domain/instrument.ts'
 import { bookMetrics } from '../telemetry/book-metrics.ts'
+import { lossMetrics } from '../telemetry/loss-metrics.ts'
 import { beforeScrape, metrics } from '../telemetry/metrics.ts'
 import type { BookStats } from './book-guards.ts'
 import type { DispatcherStats } from './stats.ts'
@@ -23,7 +24,7 @@ export function exportDispatcherMetrics(dispatcher: MeasuredDispatcher): () => v
 
 /** The dispatchers count since their start, so every metric is set anew from their sums. */
 function carryOver(): void {
-  for (const metric of Object.values({ ...carried, ...bookMetrics })) metric.reset()
+  for (const metric of Object.values({ ...carried, ...bookMetrics, ...lossMetrics })) metric.reset()
   for (const dispatcher of exported) carryOne(dispatcher.market, dispatcher.stats())
 }
 
@@ -45,7 +46,6 @@ const {
   bookSnapshotFailures,
   backfillTrades,
   backfillFailures,
-  backfillLagging,
   deadLetters,
   deadLettersUntold,
 } = metrics
@@ -68,7 +68,6 @@ const carried = {
   bookSnapshotFailures,
   backfillTrades,
   backfillFailures,
-  backfillLagging,
   deadLetters,
   deadLettersUntold,
 }
@@ -100,9 +99,9 @@ function carryOne(market: Market, stats: DispatcherStats): void {
   bookSnapshotRequests.inc({ market }, stats.snapshotRequests)
   bookSnapshotFailures.inc({ market }, stats.snapshotFailures)
   carryBooks(market, stats.books)
+  carryLosses(market, stats)
   backfillTrades.inc({ market }, stats.backfillTrades)
   backfillFailures.inc({ market }, stats.backfillFailures)
-  backfillLagging.inc({ market }, stats.backfillLagging)
   deadLettersUntold.inc({ market }, stats.deadLettersUntold)
 }
 
@@ -114,4 +113,12 @@ function carryBooks(market: Market, stats: BookStats): void {
   bookQuarantines.inc({ market }, stats.quarantines)
   for (const [quality, count] of Object.entries(stats.qualities)) books.set({ market, quality }, count)
   bookProofBytes.set({ market }, stats.proofBytes)
+}
+
+function carryLosses(market: Market, stats: DispatcherStats): void {
+  const { backfillLagging, backfillGivenUp } = lossMetrics
+  backfillLagging.inc({ market }, stats.backfillLagging)
+  for (const [channel, byReason] of Object.entries(stats.givenUp)) {
+    for (const [reason, count] of Object.entries(byReason)) backfillGivenUp.inc({ market, channel, reason }, count)
+  }
 }

@@ -71,6 +71,7 @@ export interface DispatcherIncident {
     | 'snapshot-failed'
     | 'backfill-failed'
     | 'backfill-lagging'
+    | 'given-up'
     | 'refused'
     | 'overloaded'
     | 'relieved'

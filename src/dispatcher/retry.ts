@@ -1,4 +1,6 @@
 import { VenueConnectionError, VenueRateLimitError } from '../venues/errors.ts'
+import type { LineKey } from './line.ts'
+import type { DispatcherIncident } from './options.ts'
 
 /** A request that got no answer at all is asked again soon, at most this often in a row before the growing back-off. */
 const UNANSWERED_SOON_MAX = 10
@@ -19,4 +21,17 @@ export function retryDelayMs(error: unknown, attempt: number, random: () => numb
     return ceilingMs / 2 + (random() * ceilingMs) / 2
   }
   return REFUSED_DELAY_MS
+}
+
+/** For the operators: that `what` failed and is tried again. */
+export function retryIncident(
+  kind: DispatcherIncident['kind'],
+  what: string,
+  { instrument, channel }: LineKey,
+  error: unknown,
+  attempt: number,
+  delayMs: number,
+): DispatcherIncident {
+  const message = `${what} for ${instrument} failed for the ${attempt}. time, next try in ${Math.round(delayMs)} ms`
+  return { kind, message, instrument, channel, error }
 }

@@ -3,6 +3,7 @@ import { CanonicalType, Channel } from '../domain/event.ts'
 import type { Backfill } from './backfill.ts'
 import type { BookStats } from './book-guards.ts'
 import type { DeadLetters } from './dead-letters.ts'
+import type { GivenUp } from './given-up.ts'
 import type { Line } from './line.ts'
 import type { OfferGauge } from './line-offer.ts'
 import type { Ring } from './ring.ts'
@@ -50,6 +51,8 @@ export interface DispatcherStats {
   readonly backfillFailures: number
   /** Answers about bars that were asked for again because they lagged behind the stream. */
   readonly backfillLagging: number
+  /** Ranges of trades and bars that are fetched no further. */
+  readonly givenUp: GivenUp['ranges']
   readonly books: BookStats
 }
 
@@ -86,6 +89,7 @@ export function partStats(
     backfillTrades: backfill.tradesFetched,
     backfillFailures: backfill.failures,
     backfillLagging: backfill.laggingAnswers,
+    givenUp: { ...backfill.givenUp.ranges },
   }
 }
 

@@ -120,12 +120,6 @@ export const metrics = {
     labelNames: ['market'] as const,
     registers,
   }),
-  backfillLagging: new Counter({
-    name: 'meltica_backfill_lagging_answers_total',
-    help: 'Answers about missing bars that held less than the stream had shown, or came too early to be final; asked again',
-    labelNames: ['market'] as const,
-    registers,
-  }),
   deadLettersUntold: new Counter({
     name: 'meltica_dead_letters_untold_total',
     help: 'Dead letters that were counted and not written, because their log was full or away',

@@ -196,6 +196,65 @@ describe('the filling of missed bars', () => {
     expect(world.incidents.map(({ kind }) => kind)).to.deep.equal(Array(3).fill('backfill-lagging'))
   })
 
+  it('tells in the stream that a bar is lost when the venue did not answer for as long as it is asked', async () => {
+    const world = new World()
+    const start = world.clock.nowUs()
+    world.dispatcher.event(world.kline(start, 5, false))
+    await world.advance(60_000)
+    world.dispatcher.event(world.kline(start + MINUTE_US, 1, false))
+    const before = world.clock.nowUs()
+    for (let attempt = 0; attempt < 60; attempt++) {
+      await world.settle()
+      world.rest.klines.at(-1)?.fail(new VenueConnectionError('no answer', { status: 503 }))
+      await world.advance(15_000)
+    }
+    world.dispatcher.event(world.kline(start + MINUTE_US, 2, false))
+    await world.settle()
+    expect(world.bus.ids('BTC-USDT', 'KLINE')).to.deep.equal([
+      ...[`SUMMARY 1m@${start}@5`, `SUMMARY 1m@${start + MINUTE_US}@1`],
+      ...[`GAP ${before}-${world.clock.nowUs()} lost`, `SUMMARY 1m@${start + MINUTE_US}@2`],
+    ])
+    expect(world.incidents.filter(({ kind }) => kind === 'given-up')).to.have.length(1)
+    expect(world.dispatcher.stats().givenUp).to.deep.equal({ KLINE: { unanswered: 1 } })
+  })
+
+  it('tells it at once where nothing more can be asked, and not again what an interruption has told', async () => {
+    const backfill = { ...defaultDispatcherLimits.backfill, gapsWaitingMax: 0 }
+    const world = new World({ limits: { backfill } })
+    const start = world.clock.nowUs()
+    const at = (minute: number) => start + minute * MINUTE_US
+    world.dispatcher.event(world.kline(at(0), 5, false))
+    await world.advance(60_000)
+    world.dispatcher.event(world.kline(at(1), 1, false))
+    await world.settle()
+    world.interrupted('btcusdt@kline_1m')
+    await world.advance(60_000)
+    world.dispatcher.event(world.kline(at(2), 1, false))
+    await world.advance(1_000)
+    world.dispatcher.event(world.kline(at(2), 2, false))
+    await world.settle()
+    const gaps = world.bus.ids('BTC-USDT', 'KLINE').filter((id) => id.startsWith('GAP'))
+    expect(gaps).to.deep.equal([`GAP ${at(0)}-${at(1)} lost`, `GAP ${at(1)}-${at(2)} disconnect`])
+  })
+
+  it('gives up bars that lag for good, and those of too long ago, as numbers', async () => {
+    const world = new World()
+    const start = world.clock.nowUs()
+    world.dispatcher.event(world.kline(start, 5, false))
+    await world.advance(1_800_000)
+    world.dispatcher.event(world.kline(start + 30 * MINUTE_US, 1, false))
+    await world.settle()
+    expect(world.dispatcher.stats().givenUp).to.deep.equal({ KLINE: { 'too-old': 1 } })
+    world.dispatcher.event(world.kline(start + 31 * MINUTE_US, 1, false))
+    await world.settle()
+    for (let answer = 0; answer < 10; answer++) {
+      world.rest.klines[1 + answer]?.answer([])
+      await world.advance(15_000)
+    }
+    expect(world.rest.klines).to.have.length(9)
+    expect(world.dispatcher.stats().givenUp).to.deep.equal({ KLINE: { 'too-old': 1, lagging: 1 } })
+  })
+
   it('fetches whole bars that trade ids tell of, and asks for none where nobody traded', async () => {
     const world = new World()
     const bar = (minute: number, firstTradeId: number, lastTradeId: number) => ({
