@@ -49,6 +49,8 @@ export class ChannelLine implements Line {
   #resumeParts = new Map<string, GapCause | ''>()
   /** KLINE: open time of the newest bar appended, by interval. */
   readonly #lastByPart = new Map<string, number>()
+  /** KLINE: id of the newest duplicate, by interval. */
+  readonly #lastDuplicate = new Map<string, string>()
 
   constructor(key: LineKey, numbering: TradeNumbering | '', tableVersion: number, shared: LineShared) {
     this.key = key
@@ -264,7 +266,11 @@ export class ChannelLine implements Line {
         }
         if (retried || offer.known === 'unsure') return this.#appendedBefore(offer, have)
         this.#shared.queue.leave(offer)
-        if (offer.kind !== 'GIVEUP' && offer.kind !== 'LOST') this.counts.duplicates++
+        if (offer.kind === 'GIVEUP' || offer.kind === 'LOST') return have
+        this.counts.duplicates++
+        if (offer.part === '') return have
+        if (this.#lastDuplicate.get(offer.part) === offer.id) this.counts.repeated++
+        else this.#lastDuplicate.set(offer.part, offer.id)
         return have
       case 'gapTold': {
         this.counts.gaps++

@@ -8,6 +8,7 @@ import { BookLine } from './book-line.ts'
 import { giveUpOffer, offerOf, payloadOf, snapshotOffer, typeOfKind } from './canonical.ts'
 import { ChannelLine } from './channel-line.ts'
 import { DeadLetters } from './dead-letters.ts'
+import { DuplicateWatch } from './duplicate-watch.ts'
 import { GapFilling } from './gap-filling.ts'
 import { Lane } from './lane.ts'
 import type { LineKey, LineShared, LineWatch } from './line.ts'
@@ -65,6 +66,7 @@ export class Dispatcher implements VenueSink {
   readonly #snapshots: SnapshotRequests
   readonly #filling: GapFilling
   readonly #guards: BookGuards
+  readonly #duplicates: DuplicateWatch
   readonly #traces = new Traces()
   readonly #saturation: Saturation
   #idleCallbacks: (() => void)[] = []
@@ -157,6 +159,16 @@ export class Dispatcher implements VenueSink {
       trace: () => this.#trace(),
       covered: options.covered ?? (() => false),
     }
+    const repeats = options.repeats === true
+    this.#duplicates = new DuplicateWatch({
+      clock,
+      lines: () => this.#lines.values(),
+      covered: (instrument) => repeats || this.#shared.covered(instrument),
+      found: ({ instrument, channel }, count) => {
+        const message = `${channel} of ${instrument} was answered nothing but duplicate for a minute, ${count} times`
+        this.#tell({ kind: 'only-duplicates', message, instrument, channel })
+      },
+    })
     this.#table = options.table
     this.useTable(options.table)
   }
@@ -355,6 +367,7 @@ export class Dispatcher implements VenueSink {
       publishFailures: this.#publishFailures.total,
       publishFailuresByReason: this.#publishFailures.byReason,
       books: this.#guards.stats(),
+      duplicateChannels: this.#duplicates.channels,
     }
   }
 
@@ -367,6 +380,7 @@ export class Dispatcher implements VenueSink {
     this.#filling.backfill.close()
     for (const lane of this.#lanes) lane.close()
     this.#quietBooks.close()
+    this.#duplicates.close()
     for (const callback of this.#idleCallbacks.splice(0)) callback()
   }
 

@@ -116,7 +116,8 @@ function carryBooks(market: Market, stats: BookStats): void {
 }
 
 function carryLosses(market: Market, stats: DispatcherStats): void {
-  const { backfillLagging, backfillGivenUp } = lossMetrics
+  const { backfillLagging, backfillGivenUp, duplicateChannels } = lossMetrics
+  duplicateChannels.set({ market }, stats.duplicateChannels)
   backfillLagging.inc({ market }, stats.backfillLagging)
   for (const [channel, byReason] of Object.entries(stats.givenUp)) {
     for (const [reason, count] of Object.entries(byReason)) backfillGivenUp.inc({ market, channel, reason }, count)

@@ -56,6 +56,8 @@ export interface LineCounts {
   snapshots: number
   gaps: number
   duplicates: number
+  /** KLINE: duplicates that say the same as the one before. A bar in which nobody trades may be shown again and again. */
+  repeated: number
   refused: number
   refusedByReason: Partial<Record<RefusalReason, number>>
   /** Events for which another one stands, because the bus could not keep up. */
@@ -74,6 +76,7 @@ export function newLineCounts(): LineCounts {
     snapshots: 0,
     gaps: 0,
     duplicates: 0,
+    repeated: 0,
     refused: 0,
     refusedByReason: {},
     merged: 0,

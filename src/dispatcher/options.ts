@@ -72,6 +72,7 @@ export interface DispatcherIncident {
     | 'backfill-failed'
     | 'backfill-lagging'
     | 'given-up'
+    | 'only-duplicates'
     | 'refused'
     | 'overloaded'
     | 'relieved'
@@ -110,6 +111,8 @@ export interface DispatcherOptions {
   readonly sinkChanged?: () => void
   /** Whether another process's line feeds this instrument's streams too; not given: none does. */
   readonly covered?: (instrument: Instrument) => boolean
+  /** The venue is a recording, which may have been played into these streams before. */
+  readonly repeats?: boolean
   /** In [0, 1); for the jitter of retries. */
   readonly random?: () => number
 }

@@ -53,6 +53,8 @@ export interface DispatcherStats {
   readonly backfillLagging: number
   /** Ranges of trades and bars that are fetched no further. */
   readonly givenUp: GivenUp['ranges']
+  /** Lines that are answered nothing but `duplicate` now. */
+  readonly duplicateChannels: number
   readonly books: BookStats
 }
 

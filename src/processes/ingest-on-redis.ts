@@ -101,7 +101,7 @@ function isGoodNews(kind: DispatcherIncident['kind']): boolean {
 }
 
 function isAlarm(kind: DispatcherIncident['kind']): boolean {
-  return kind.endsWith('refused') || kind === 'book-quarantined'
+  return kind.endsWith('refused') || kind === 'book-quarantined' || kind === 'only-duplicates'
 }
 
 /** Entries kept in the streams that ingest and pollers write, by channel. */

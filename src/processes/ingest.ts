@@ -167,6 +167,8 @@ export class Ingest {
       latency: { record: (us) => this.#measure(latency, us) },
       incident: this.#parts.incident,
       covered: (instrument) => this.#share.shares(partitionOf(MARKET, instrument, config.partitions)),
+      // Only a recording has its topics known beforehand.
+      repeats: venue.available !== null,
       sinkChanged: () => this.#writeAgain(),
     })
     const dispatcher = this.#dispatcher
