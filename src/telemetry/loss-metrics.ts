@@ -3,7 +3,7 @@ import { registry } from './metrics.ts'
 
 const registers = [registry]
 
-/** What was given up, what lags, and what went beyond a bound: in a sound system all stand still. */
+/** Of dispatchers, carried over from their sums: what was given up, lags, or went beyond a bound. In a sound system all stand still. */
 export const lossMetrics = {
   backfillLagging: new Counter({
     name: 'meltica_backfill_lagging_answers_total',
@@ -21,6 +21,16 @@ export const lossMetrics = {
     name: 'meltica_duplicate_channels',
     help: 'Channels that no other process feeds and that answered nothing but duplicate for a minute; an alarm',
     labelNames: ['market'] as const,
+    registers,
+  }),
+}
+
+/** The same of other parts, counted where it happens. */
+export const directLossMetrics = {
+  opsSuppressed: new Counter({
+    name: 'meltica_ops_events_suppressed_total',
+    help: 'Incidents left out of the ops stream because their kind, or their instrument, had just been told',
+    labelNames: ['kind'] as const,
     registers,
   }),
 }
