@@ -24,7 +24,8 @@ export interface BackfillOptions {
   readonly limits: BackfillLimits
   readonly offerTrade: (key: LineKey, trade: VenueTrade) => void
   readonly offerKline: (key: LineKey, bar: VenueKline) => void
-  readonly giveUp: (key: LineKey, from: number, to: number, how: string) => void
+  /** Nobody fetches these trades any more. */
+  readonly tradesGivenUp: (key: LineKey, from: number, to: number, reason: GivenUpReason) => void
   /** Nobody fetches these bars any more. */
   readonly barsGivenUp: (gap: KlineGap, reason: GivenUpReason) => void
   /** True while the dispatcher's queues are full: then no page is fetched. */
@@ -59,7 +60,6 @@ export interface KlineGap {
   readonly told: boolean
 }
 
-export const GIVEN_UP = 'given-up'
 const PAGE_TRADES_MAX = 1_000
 /** Answers in a row that do not hold the id asked for; after them the venue is taken to have no such trade. */
 const BARREN_ANSWERS_MAX = 3
@@ -100,6 +100,11 @@ export class Backfill {
     return this.#running - this.#waits.size + this.#queue.length
   }
 
+  /** Gaps that wait or are worked off, those in a back-off too. */
+  get gaps(): number {
+    return this.#taken.size + this.#takenBars.size
+  }
+
   /** Fills the gap, unless one is being filled that shares ids with it: then that one is left to end, and this is not taken. */
   trades(gap: TradeGap): void {
     const { idsPerGapMax } = this.#options.limits
@@ -110,13 +115,13 @@ export class Backfill {
     if (gap.to - from + 1 > idsPerGapMax) {
       // The newest are worth most, and the oldest are the likeliest to be beyond the age bound anyway.
       from = gap.to - idsPerGapMax + 1
-      this.#options.giveUp(gap.key, gap.from, from - 1, GIVEN_UP)
+      this.#giveUp(gap.key, gap.from, from - 1, 'too-many')
     }
     const taken = { ...gap, from }
     this.#taken.add(taken)
     if (this.#start(() => this.#fillTrades(taken).finally(() => this.#taken.delete(taken)))) return
     this.#taken.delete(taken)
-    this.#options.giveUp(gap.key, from, gap.to, GIVEN_UP)
+    if (!this.#closed) this.#giveUp(gap.key, from, gap.to, 'queue-full')
   }
 
   /** Fetches the bars, unless they are asked for already. */
@@ -139,7 +144,7 @@ export class Backfill {
 
   /** Counts and tells that these bars are fetched no further. */
   giveUpKlines(gap: KlineGap, reason: GivenUpReason): void {
-    this.givenUp.add(gap.key.channel, reason)
+    this.givenUp.add(gap.key.channel, reason, 0)
     this.#options.barsGivenUp(gap, reason)
   }
 
@@ -147,6 +152,11 @@ export class Backfill {
     this.#closed = true
     this.#queue = []
     for (const wake of [...this.#waits]) wake()
+  }
+
+  #giveUp(key: LineKey, from: number, to: number, reason: GivenUpReason): void {
+    this.givenUp.add(key.channel, reason, to - from + 1)
+    this.#options.tradesGivenUp(key, from, to, reason)
   }
 
   #start(fill: () => Promise<void>): boolean {
@@ -200,12 +210,12 @@ export class Backfill {
       } else if (++barren < BARREN_ANSWERS_MAX) {
         await this.#wait(BARREN_DELAY_MS * barren)
       } else {
-        this.#options.giveUp(gap.key, next, Math.min(gap.to, reached.firstAbove - 1), GIVEN_UP)
+        this.#giveUp(gap.key, next, Math.min(gap.to, reached.firstAbove - 1), 'absent')
         next = reached.firstAbove
         barren = 0
       }
     }
-    if (next <= gap.to) this.#options.giveUp(gap.key, next, gap.to, GIVEN_UP)
+    if (next <= gap.to) this.#giveUp(gap.key, next, gap.to, 'unanswered')
   }
 
   /** Offers what lies inside the gap; answers the first id that is still missing, and the first id the venue has above it. */
@@ -228,7 +238,7 @@ export class Backfill {
         this.#options.offerTrade(gap.key, trade)
       }
     }
-    if (tooOldTo >= from) this.#options.giveUp(gap.key, from, tooOldTo, GIVEN_UP)
+    if (tooOldTo >= from) this.#giveUp(gap.key, from, tooOldTo, 'too-old')
     return { next, firstAbove }
   }
 

@@ -116,10 +116,15 @@ function carryBooks(market: Market, stats: BookStats): void {
 }
 
 function carryLosses(market: Market, stats: DispatcherStats): void {
-  const { backfillLagging, backfillGivenUp, duplicateChannels } = lossMetrics
-  duplicateChannels.set({ market }, stats.duplicateChannels)
-  backfillLagging.inc({ market }, stats.backfillLagging)
+  lossMetrics.backfillLagging.inc({ market }, stats.backfillLagging)
+  lossMetrics.backfillGaps.set({ market }, stats.backfillGaps)
   for (const [channel, byReason] of Object.entries(stats.givenUp)) {
-    for (const [reason, count] of Object.entries(byReason)) backfillGivenUp.inc({ market, channel, reason }, count)
+    for (const [reason, count] of Object.entries(byReason)) {
+      lossMetrics.backfillGivenUp.inc({ market, channel, reason }, count)
+    }
   }
+  for (const [reason, count] of Object.entries(stats.tradesGivenUp)) {
+    lossMetrics.backfillTradesGivenUp.inc({ market, reason }, count)
+  }
+  lossMetrics.duplicateChannels.set({ market }, stats.duplicateChannels)
 }

@@ -11,6 +11,9 @@ import { MissedBars } from './missed-bars.ts'
 import type { DispatcherIncident } from './options.ts'
 import { retryIncident } from './retry.ts'
 
+/** The ledger's word for it. */
+const GIVEN_UP = 'given-up'
+
 export interface GapFillingOptions {
   readonly rest: VenueRest
   readonly clock: Clock
@@ -38,9 +41,13 @@ export class GapFilling {
     this.#options = options
     const { rest, clock, random, limits, lineOf, offer, giveUp, saturated, tell, ended } = options
     this.backfill = new Backfill({
-      ...{ rest, clock, random, limits, giveUp, saturated, ended },
+      ...{ rest, clock, random, limits, saturated, ended },
       offerTrade: offer,
       offerKline: offer,
+      tradesGivenUp: (key, from, to, reason) => {
+        giveUp(key, from, to, GIVEN_UP)
+        tell(givenUpIncident(key, `the trades ${from}..${to}`, reason))
+      },
       barsGivenUp: ({ key, interval, fromOpenTimeUs, toOpenTimeUs, told }, reason) => {
         // Where no GAP tells the hole yet, the next bar says that the line was interrupted.
         if (!told) lineOf(key).interrupted(interval, GapCause.Lost)

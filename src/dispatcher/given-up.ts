@@ -11,10 +11,14 @@ export type GivenUpReason = 'too-many' | 'too-old' | 'absent' | 'unanswered' | '
 /** What was given up so far, in plain numbers, by channel and reason. */
 export class GivenUp {
   readonly ranges: Partial<Record<Channel, Partial<Record<GivenUpReason, number>>>> = {}
+  /** How many ids the ranges of trades hold, by reason. */
+  readonly trades: Partial<Record<GivenUpReason, number>> = {}
 
-  add(channel: Channel, reason: GivenUpReason): void {
+  /** `ids`: how many the range holds; 0 where it has none. */
+  add(channel: Channel, reason: GivenUpReason, ids: number): void {
     const byReason = this.ranges[channel] ?? {}
     this.ranges[channel] = { ...byReason, [reason]: (byReason[reason] ?? 0) + 1 }
+    if (ids > 0) this.trades[reason] = (this.trades[reason] ?? 0) + ids
   }
 }
 

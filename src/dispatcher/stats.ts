@@ -53,6 +53,10 @@ export interface DispatcherStats {
   readonly backfillLagging: number
   /** Ranges of trades and bars that are fetched no further. */
   readonly givenUp: GivenUp['ranges']
+  /** Ids of the trades among them, by reason. */
+  readonly tradesGivenUp: GivenUp['trades']
+  /** Gaps that are being fetched, or wait for it. */
+  readonly backfillGaps: number
   /** Lines that are answered nothing but `duplicate` now. */
   readonly duplicateChannels: number
   readonly books: BookStats
@@ -92,6 +96,8 @@ export function partStats(
     backfillFailures: backfill.failures,
     backfillLagging: backfill.laggingAnswers,
     givenUp: { ...backfill.givenUp.ranges },
+    tradesGivenUp: { ...backfill.givenUp.trades },
+    backfillGaps: backfill.gaps,
   }
 }
 

@@ -3,7 +3,7 @@ import { registry } from './metrics.ts'
 
 const registers = [registry]
 
-/** Of dispatchers, carried over from their sums: what was given up, lags, or went beyond a bound. In a sound system all stand still. */
+/** Of dispatchers, carried over from their sums: what was given up, lags, or went beyond a bound. In a sound system all stand still or at 0. */
 export const lossMetrics = {
   backfillLagging: new Counter({
     name: 'meltica_backfill_lagging_answers_total',
@@ -15,6 +15,18 @@ export const lossMetrics = {
     name: 'meltica_backfill_given_up_ranges_total',
     help: 'Ranges of missing trades and bars that are fetched no further: too-many, too-old, absent, unanswered, lagging, queue-full',
     labelNames: ['market', 'channel', 'reason'] as const,
+    registers,
+  }),
+  backfillTradesGivenUp: new Counter({
+    name: 'meltica_backfill_given_up_trades_total',
+    help: 'Ids of the trades among them',
+    labelNames: ['market', 'reason'] as const,
+    registers,
+  }),
+  backfillGaps: new Gauge({
+    name: 'meltica_backfill_gaps',
+    help: 'Gaps of trades and bars that are being fetched, or wait for it or for the next try',
+    labelNames: ['market'] as const,
     registers,
   }),
   duplicateChannels: new Gauge({

@@ -60,6 +60,12 @@ describe('the filling of trade gaps', () => {
       await world.advance(2_000)
     }
     expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([{ from: 4, to: 5 }])
+    expect(world.dispatcher.stats()).to.deep.include({
+      ...{ givenUp: { TRADE: { absent: 1 } }, tradesGivenUp: { absent: 2 }, backfillGaps: 1 },
+    })
+    expect(world.incidents.map(({ kind, message }) => `${kind}: ${message}`)).to.deep.equal([
+      'given-up: the trades 2..3 of BTC-USDT are not fetched: absent',
+    ])
     expect(world.rest.trades[3]?.args).to.deep.equal(['trade', 4, 2])
     world.rest.trades[3]?.answer([4, 5].map((id) => world.restTrade(id)))
     await world.dispatcher.whenIdle()
@@ -74,6 +80,7 @@ describe('the filling of trade gaps', () => {
       .flatMap((call) => call.flatMap((batch) => batch.offers))
       .find((o) => o.kind === 'GIVEUP')
     expect([given?.id, given?.first, given?.data]).to.deep.equal(['2', '91', 'given-up'])
+    expect(world.dispatcher.stats().tradesGivenUp).to.deep.equal({ 'too-many': 90 })
   })
 
   it('gives up what is older than the age bound', async () => {
@@ -83,6 +90,7 @@ describe('the filling of trade gaps', () => {
     await world.dispatcher.whenIdle()
     expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
     expect(world.bus.ids('BTC-USDT', 'TRADE')).to.not.include('TRADE 2')
+    expect(world.dispatcher.stats()).to.deep.include({ tradesGivenUp: { 'too-old': 1 }, backfillGaps: 0 })
   })
 
   it('fills a gap also when the answer that told it got lost', async () => {
@@ -123,6 +131,15 @@ describe('the filling of trade gaps', () => {
       await world.advance(15_000)
     }
     expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
+    expect(world.dispatcher.stats().tradesGivenUp).to.deep.equal({ unanswered: 2 })
+  })
+
+  it('gives up at once what finds too many gaps waiting', async () => {
+    const backfill = { ...defaultDispatcherLimits.backfill, gapsWaitingMax: 0 }
+    const world = await gapped(4, { limits: { backfill } })
+    expect(world.rest.trades).to.have.length(0)
+    expect(world.bus.open('BTC-USDT', 'TRADE')).to.deep.equal([])
+    expect(world.dispatcher.stats().tradesGivenUp).to.deep.equal({ 'queue-full': 2 })
   })
 })
 

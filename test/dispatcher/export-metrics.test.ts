@@ -23,4 +23,17 @@ describe('the metrics of a dispatcher', () => {
     for (const end of ends) end()
     expect(await registry.metrics()).to.not.contain('type="TRADE"')
   })
+
+  it('say what was given up, and why', async () => {
+    const world = new World()
+    const end = exportDispatcherMetrics(world.dispatcher)
+    for (const id of [1, 60_002]) world.dispatcher.event(world.trade(id))
+    await world.advance(150)
+    const text = await registry.metrics()
+    const labels = (more: string) => `{market="BINANCE-SPOT",${more}}`
+    expect(text).to.contain(`meltica_backfill_given_up_ranges_total${labels('channel="TRADE",reason="too-many"')} 1`)
+    expect(text).to.contain(`meltica_backfill_given_up_trades_total${labels('reason="too-many"')} 10000`)
+    expect(text).to.contain('meltica_backfill_gaps{market="BINANCE-SPOT"} 1')
+    end()
+  })
 })
