@@ -92,6 +92,8 @@ export class BookGuard {
   readonly key: LineKey
   line: GuardedLine = NO_LINE
   readonly proof: BookProof | null
+  /** How much found no room. */
+  readonly counts = { recordedDropped: 0, resyncsUnanswered: 0 }
   readonly #limits: BookLimits
   readonly #owner: GuardOwner
   #quality: QualityState
@@ -154,6 +156,7 @@ export class BookGuard {
   /** A new snapshot on somebody's wish; `done` when it, or one that came meanwhile, stands in the stream. */
   ask(done: () => void): void {
     if (this.#asked.length < ASKED_MAX) this.#asked.push(done)
+    else this.counts.resyncsUnanswered++
     this.want('asked')
   }
 
@@ -201,7 +204,10 @@ export class BookGuard {
     const recorded = this.#recorded
     if (recorded === null) return
     recorded.push(offer)
-    if (recorded.length > this.#limits.recordedMax) recorded.splice(0, Math.ceil(recorded.length / 2))
+    if (recorded.length <= this.#limits.recordedMax) return
+    const dropped = Math.ceil(recorded.length / 2)
+    recorded.splice(0, dropped)
+    this.counts.recordedDropped += dropped
   }
 
   joined(): void {

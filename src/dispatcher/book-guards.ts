@@ -33,6 +33,8 @@ export interface BookStats {
   readonly qualities: Readonly<Record<string, number>>
   /** Memory of the second books that prove the first. */
   readonly proofBytes: number
+  /** What went beyond a bound: proofs that went blind, deltas to bring snapshots up to date, wishes for a snapshot. */
+  readonly beyond: Readonly<Record<'proofOverflows' | 'recordedDropped' | 'resyncsUnanswered', number>>
 }
 
 /** The guards of all books: their sweeps, the pace of what can wait, and what they have to tell. */
@@ -80,17 +82,21 @@ export class BookGuards implements GuardOwner {
   stats(): BookStats {
     const checks = { right: 0, wrong: 0, doubtful: 0, unchecked: 0 }
     const qualities: Record<string, number> = {}
+    const beyond = { proofOverflows: 0, recordedDropped: 0, resyncsUnanswered: 0 }
     let proofBytes = 0
-    for (const { proof, shown } of this.#guards.values()) {
+    for (const { proof, shown, counts } of this.#guards.values()) {
+      beyond.recordedDropped += counts.recordedDropped
+      beyond.resyncsUnanswered += counts.resyncsUnanswered
       qualities[shown.quality] = (qualities[shown.quality] ?? 0) + 1
       if (proof === null) continue
       proofBytes += proof.bytes
+      beyond.proofOverflows += proof.overflows
       for (const outcome of ['right', 'wrong', 'doubtful', 'unchecked'] as const)
         checks[outcome] += proof.counts[outcome]
     }
     const { ...mismatches } = this.#mismatches
     const { ...resyncs } = this.#resyncs
-    return { checks, mismatches, resyncs, quarantines: this.#quarantines, qualities, proofBytes }
+    return { checks, mismatches, resyncs, quarantines: this.#quarantines, qualities, proofBytes, beyond }
   }
 
   close(): void {

@@ -127,4 +127,8 @@ function carryLosses(market: Market, stats: DispatcherStats): void {
     lossMetrics.backfillTradesGivenUp.inc({ market, reason }, count)
   }
   lossMetrics.duplicateChannels.set({ market }, stats.duplicateChannels)
+  const { proofOverflows, recordedDropped, resyncsUnanswered } = stats.books.beyond
+  lossMetrics.bookProofOverflows.inc({ market }, proofOverflows)
+  lossMetrics.bookRecordedDropped.inc({ market }, recordedDropped)
+  lossMetrics.bookResyncsUnanswered.inc({ market }, resyncsUnanswered)
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../lib/clock.ts'
 import { RedisQualityLog } from '../redis/book-quality.ts'
 import type { RedisConnection } from '../redis/connection.ts'
 import { RedisDeadLetterLog } from '../redis/dead-letter-log.ts'
-import { RedisEventBus } from '../redis/event-bus.ts'
+import { RedisEventBus, type RedisEventBusOptions } from '../redis/event-bus.ts'
 import { writeInstruments } from '../redis/instruments.ts'
 import type { Keys } from '../redis/keys.ts'
 import { RedisMembers } from '../redis/members.ts'
@@ -14,6 +14,7 @@ import { RedisOpenGaps } from '../redis/open-gaps.ts'
 import { StreamReader } from '../redis/stream-reader.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { directLossMetrics } from '../telemetry/loss-metrics.ts'
 import type { ControlPart } from './control-on-redis.ts'
 import { Ingest, MARKET } from './ingest.ts'
 import { LineRace, type LostEvent } from './line-race.ts'
@@ -62,7 +63,7 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
       connection,
       keys,
       retention: retentionOf(config),
-      onBellFailed: (message) => logger.warn('bell-failed', message),
+      ...busHooks(logger),
       ...(config.ingest.redundancy > 1
         ? { onPublished: (batches: readonly ChannelBatch[], result: PublishResult) => race.published(batches, result) }
         : {}),
@@ -102,6 +103,18 @@ function isGoodNews(kind: DispatcherIncident['kind']): boolean {
 
 function isAlarm(kind: DispatcherIncident['kind']): boolean {
   return kind.endsWith('refused') || kind === 'book-quarantined' || kind === 'only-duplicates'
+}
+
+/** What is told of the data bus beside its answers. */
+export function busHooks(logger: Logger): Pick<RedisEventBusOptions, 'onBellFailed' | 'onLedgerBound'> {
+  return {
+    onBellFailed: (message) => logger.warn('bell-failed', message),
+    onLedgerBound: ({ market, instrument, channel }, bound) => {
+      directLossMetrics.gapLedgerDropped.inc({ market, channel }, bound.dropped)
+      directLossMetrics.gapsOverBound.inc({ market, channel }, bound.overBound)
+      logger.warn('gap-ledger-full', 'a gap ledger is at its bound', { instrument, channel, ...bound })
+    },
+  }
 }
 
 /** Entries kept in the streams that ingest and pollers write, by channel. */

@@ -15,7 +15,7 @@ import { RedisPollClaims } from '../redis/poll-claims.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { SymbolTable } from '../venues/binance/symbols.ts'
 import type { ControlPart } from './control-on-redis.ts'
-import { retentionOf } from './ingest-on-redis.ts'
+import { busHooks, retentionOf } from './ingest-on-redis.ts'
 import { MARKET } from './market.ts'
 import type { OpsTeller } from './ops-teller.ts'
 import type { OpenVenueRest } from './venue-rest.ts'
@@ -56,7 +56,7 @@ export class PollerRole {
       venue: venue.polls,
       bus: new RedisEventBus({
         ...{ connection, keys, retention: retentionOf(config) },
-        onBellFailed: (message) => logger.warn('bell-failed', message),
+        ...busHooks(logger),
       }),
       tail: new RedisBookTail(connection, keys),
       clock,

@@ -26,6 +26,14 @@ export interface RedisEventBusOptions {
   readonly onPublished?: (batches: readonly ChannelBatch[], result: PublishResult) => void
   /** The bell is a convenience: when it cannot be rung the events stand nevertheless, and this is told. */
   readonly onBellFailed?: (message: string) => void
+  /** A gap ledger was at a bound. */
+  readonly onLedgerBound?: (batch: ChannelBatch, bound: LedgerBound) => void
+}
+
+/** What a call did to a gap ledger that was at a bound: its oldest closed members went, gaps were closed unfilled as `over-bound`. */
+export interface LedgerBound {
+  readonly dropped: number
+  readonly overBound: number
 }
 
 /** What the letters of the script's reply mean. */
@@ -66,7 +74,7 @@ export class RedisEventBus implements EventBus {
     const reply = await appendScript.runEncoded(this.#options.connection, state, (name, script) =>
       this.#calls.encode(name, script, batches, targets, this.#floorMs),
     )
-    const result = decodeReply(reply, batches, this.#options.onBellFailed)
+    const result = decodeReply(reply, batches, this.#options)
     // Not below and not beside: of the same millisecond a reader may have seen entries that are lost now.
     if (result.greatestEntryMs >= this.#floorMs) this.#floorMs = result.greatestEntryMs + 1
     for (let index = 0; index < targets.length; index++) {
@@ -132,7 +140,7 @@ function areListed(targets: readonly AppendTarget[]): boolean {
 function decodeReply(
   reply: unknown,
   batches: readonly ChannelBatch[],
-  onBellFailed?: (message: string) => void,
+  { onBellFailed, onLedgerBound }: RedisEventBusOptions,
 ): PublishResult {
   if (!Array.isArray(reply))
     throw new BusError('other', `expected a list from the append script, found ${typeof reply}`)
@@ -140,7 +148,7 @@ function decodeReply(
   const channels: (ChannelOutcome | null)[] = batches.map(() => null)
   for (const group of groups) {
     const index = Number.parseInt(group, 10)
-    channels[index] = decodeGroup(group, batches[index] as ChannelBatch)
+    channels[index] = decodeGroup(group, batches[index] as ChannelBatch, onLedgerBound)
   }
   const [told = '0', bellError] = (head ?? '0').split('!', 2)
   if (bellError !== undefined) onBellFailed?.(bellError)
@@ -148,7 +156,11 @@ function decodeReply(
   return { greatestEntryMs: Number(greatestMs), run, channels }
 }
 
-function decodeGroup(text: string, batch: ChannelBatch): ChannelOutcome {
+function decodeGroup(
+  text: string,
+  batch: ChannelBatch,
+  onLedgerBound: RedisEventBusOptions['onLedgerBound'],
+): ChannelOutcome {
   const lineEnd = text.indexOf('\n')
   if (lineEnd !== -1) {
     // The group failed as a whole and took back what it had appended.
@@ -156,7 +168,8 @@ function decodeGroup(text: string, batch: ChannelBatch): ChannelOutcome {
     const outcomes = batch.offers.map((_, index) => ({ index, verdict: 'refused', reason: 'error', error }) as const)
     return { epoch: batch.epoch, epochChanged: false, have: '', joined: false, outcomes }
   }
-  const [, epoch = '', changed, have = '', joined, codes = ''] = text.split(' ')
+  const [, epoch = '', changed, have = '', joined, codes = '', dropped, overBound] = text.split(' ')
+  if (dropped !== undefined) onLedgerBound?.(batch, { dropped: Number(dropped), overBound: Number(overBound) })
   const outcomes: OfferOutcome[] = []
   if (codes !== '') {
     for (const code of codes.split(',')) {

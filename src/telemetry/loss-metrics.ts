@@ -29,6 +29,24 @@ export const lossMetrics = {
     labelNames: ['market'] as const,
     registers,
   }),
+  bookProofOverflows: new Counter({
+    name: 'meltica_book_proof_overflows_total',
+    help: 'Times so many deltas waited for a missing one that a proof went blind until the next snapshot',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  bookRecordedDropped: new Counter({
+    name: 'meltica_book_recorded_deltas_dropped_total',
+    help: 'Deltas that were to bring a snapshot up to date and found no room; it may have to be asked for again',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  bookResyncsUnanswered: new Counter({
+    name: 'meltica_book_resyncs_unanswered_total',
+    help: 'Wishes for a new snapshot of a book that are not answered by themselves, because too many waited for the same',
+    labelNames: ['market'] as const,
+    registers,
+  }),
   duplicateChannels: new Gauge({
     name: 'meltica_duplicate_channels',
     help: 'Channels that no other process feeds and that answered nothing but duplicate for a minute; an alarm',
@@ -43,6 +61,18 @@ export const directLossMetrics = {
     name: 'meltica_ops_events_suppressed_total',
     help: 'Incidents left out of the ops stream because their kind, or their instrument, had just been told',
     labelNames: ['kind'] as const,
+    registers,
+  }),
+  gapLedgerDropped: new Counter({
+    name: 'meltica_gap_ledger_dropped_total',
+    help: 'Closed gaps that left a gap ledger because it was full; their GAP stays in the stream',
+    labelNames: ['market', 'channel'] as const,
+    registers,
+  }),
+  gapsOverBound: new Counter({
+    name: 'meltica_gaps_over_bound_total',
+    help: 'Gaps closed unfilled as over-bound when they were told, because too many were open',
+    labelNames: ['market', 'channel'] as const,
     registers,
   }),
 }

@@ -4,7 +4,7 @@ import type { ChannelBatch, ChannelOutcome, Offer } from '../../src/bus/publish.
 import type { Channel } from '../../src/domain/event.ts'
 import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
 import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
-import { RedisEventBus } from '../../src/redis/event-bus.ts'
+import { type LedgerBound, RedisEventBus } from '../../src/redis/event-bus.ts'
 import { Keys } from '../../src/redis/keys.ts'
 import { StreamReader, type StreamRecord } from '../../src/redis/stream-reader.ts'
 import { at, bar, batch, delta, giveUp, quote, snapshot, trade } from '../support/offers.ts'
@@ -20,6 +20,7 @@ describe('append script', () => {
   let keys: Keys
   let bus: RedisEventBus
   const bellFailures: string[] = []
+  const bounds: (LedgerBound & { channel: Channel })[] = []
 
   before(async () => {
     redis = await startRedis()
@@ -34,7 +35,9 @@ describe('append script', () => {
       keys,
       retention: { QUOTE: 100 },
       onBellFailed: (message) => bellFailures.push(message),
+      onLedgerBound: ({ channel }, bound) => bounds.push({ channel, ...bound }),
     })
+    bounds.length = 0
   })
 
   async function offer(offers: readonly Offer[], more: Partial<ChannelBatch> = {}): Promise<ChannelOutcome> {
@@ -171,6 +174,7 @@ describe('append script', () => {
       const members = await ledger('TRADE')
       expect(members.filter(({ how }) => how === null)).to.have.length(1_000)
       expect(members.filter(({ how }) => how === 'over-bound')).to.have.length(2)
+      expect(bounds).to.deep.equal([{ channel: 'TRADE', dropped: 0, overBound: 2 }])
       expect(verdicts(await offer([trade(2_004, 0, filled), trade(2, 0, filled)]))).to.deep.equal(['0 duplicate'])
     })
   })
@@ -279,6 +283,21 @@ describe('append script', () => {
       await offer([quote(20_000, 20_000)])
       expect(await redis.client.xlen(keys.stream(market, instrument, 'QUOTE'))).to.be.within(100, 300)
       expect(await redis.client.zcard(keys.gaps(market, instrument, 'QUOTE'))).to.equal(10_000)
+      // Gaps that touch become one, so that hardly any has to go.
+      expect(bounds.every(({ channel, overBound }) => channel === 'QUOTE' && overBound === 0)).to.equal(true)
+    })
+
+    it('says how many gaps left a full ledger, also where nothing else is to be said of the call', async function () {
+      this.timeout(30_000)
+      // Apart, so that no two of them can become one.
+      const gap = (number: number) => JSON.stringify({ from: number * 9, to: number * 9 + 1, how: 'unfillable' })
+      const members = Array.from({ length: 10_000 }, (_, at) => [at * 9, gap(at)]).flat()
+      const { epoch } = await offer([quote(1, 1)])
+      await redis.client.zadd(keys.gaps(market, instrument, 'QUOTE'), ...(members as [number, string]))
+      await offer([quote(2, 20, { declare: 'lost' }), quote(3, 30, { declare: 'lost' })])
+      expect(bounds).to.deep.equal([{ channel: 'QUOTE', dropped: 2, overBound: 0 }])
+      const result = await bus.publish([batch([quote(4, 40)], { epoch })])
+      expect([result.channels, bounds.length]).to.deep.equal([[null], 1])
     })
 
     it('lets a closed bar of an earlier open time in once', async () => {

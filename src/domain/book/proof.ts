@@ -71,6 +71,8 @@ export interface ProofCounts {
  */
 export class BookProof {
   readonly counts: ProofCounts = { right: 0, wrong: 0, doubtful: 0, unchecked: 0 }
+  /** Times more updates waited for a missing one than are held. */
+  overflows = 0
   readonly #book = new ShadowBook()
   readonly #tickers = new Tickers()
   /** Last update id inside, -1 while blind: no snapshot is known that can carry the updates. */
@@ -378,6 +380,7 @@ export class BookProof {
 
   #hold(update: BookUpdate, line: number, receivedUs: number): void {
     if (this.#held.length >= HELD_MAX) {
+      this.overflows++
       this.goBlind()
       return
     }

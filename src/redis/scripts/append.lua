@@ -16,8 +16,9 @@ ARGV    floorMs (no entry of a new epoch gets an id below it), number of groups,
 Returns a list: [1] milliseconds of the greatest entry id ('0' if none), a space and run_id, then '!' and the error if a bell
         failed; then a text
         for each group of which there is more to say than that all was appended in the epoch the caller knew:
-          "<group from 0> <epoch> <1 if begun by this call> <have> <1 if joined> <index><verdict>,..."; of a group that failed
-          and took back what it had added: "<group>", a line feed, and the error.
+          "<group from 0> <epoch> <1 if begun by this call> <have> <1 if joined> <index><verdict>,...", where its ledger was at
+          a bound followed by " <members dropped> <ranges closed as over-bound>"; of a group that failed and took back what
+          it had added: "<group>", a line feed, and the error.
         Verdicts: d duplicate, g gap, e early, t gap told, r gap told and refused, and refused because
         u unjoined, s snapshot too old, v table version, o the caller knew an epoch before this Redis process, x error.
 
@@ -43,7 +44,8 @@ local BELL_LENGTH = 1000
 --   joined gapTo (end of the last interruption told) snapLast snapReceived (the last snapshot); intervals of KLINE
 -- what follows from it: prefix (of venueSeq in `key`), renumbered (the next trade opens another numbering)
 -- what it did: added (entry ids), codes (of the reply), epochBegun, dirty (state to be written), more (other fields of it),
---   open (the open ranges once read), openChanged, closedPieces, removed (ledger members to go)
+--   open (the open ranges once read), openChanged, closedPieces, removed (ledger members to go), dropped and overBound (how often
+--   the ledger was at a bound)
 local g
 
 -- @include shared/entry.lua
@@ -185,7 +187,7 @@ for number = 0, groups - 1 do
     quality = ARGV[at + 7] == 'LIVE' and '' or ARGV[at + 7], maxLength = ARGV[at + 8],
     seq = 0, last = 0, lastText = '', venueTime = '', receivedTime = '', generation = 0, channelEpoch = '', openCount = 0,
     joined = false, gapTo = '', snapLast = '', snapReceived = '', prefix = '',
-    added = {}, codes = {}, more = {}, closedPieces = {}, removed = {}, intervals = {},
+    dropped = 0, overBound = 0, added = {}, codes = {}, more = {}, closedPieces = {}, removed = {}, intervals = {},
   }
   local ok, problem = pcall(processGroup, at + 10, count, known, ARGV[at + 5], ARGV[at + 6])
   local grown = #g.added
@@ -199,10 +201,11 @@ for number = 0, groups - 1 do
       local name = g.market .. ':' .. g.instrument .. ':' .. g.channel
       if ring then ring[#ring + 1] = name else rings[bell] = { name } end
     end
-    if #g.codes > 0 or g.epochBegun or g.epoch ~= known then
+    local isBound = g.dropped > 0 or g.overBound > 0
+    if #g.codes > 0 or g.epochBegun or g.epoch ~= known or isBound then
       local have = (g.channel == 'TRADE' or g.channel == 'ORDERBOOK') and g.lastText or ''
       reply[#reply + 1] = number .. ' ' .. g.epoch .. (g.epochBegun and ' 1 ' or ' 0 ') .. have .. (g.joined and ' 1 ' or ' 0 ')
-        .. table.concat(g.codes, ',')
+        .. table.concat(g.codes, ',') .. (isBound and (' ' .. g.dropped .. ' ' .. g.overBound) or '')
     end
   end
   at = at + 10 + count * 8

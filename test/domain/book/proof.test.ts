@@ -45,6 +45,14 @@ describe('the proof of a book', () => {
     expect(proof.update(update(18, 19), 1, 200_000), 'told once').to.equal(null)
   })
 
+  it('counts how often more updates waited for a missing one than are held', () => {
+    const proof = begun()
+    for (let id = 12; id < 12 + 64; id++) proof.update(update(id, id), 1, 0)
+    expect([proof.blind, proof.overflows]).to.deep.equal([false, 0])
+    proof.update(update(99, 99), 1, 0)
+    expect([proof.blind, proof.overflows]).to.deep.equal([true, 1])
+  })
+
   it('ends the wait for a newer ticker after 50 ms', () => {
     const proof = begun()
     proof.ticker(ticker(12, '2.5'), 1)

@@ -48,7 +48,10 @@ end
 -- New ranges always lie above the ones before, so the list stays sorted.
 local function openRange(from, to, cause)
   local range = { from = from, to = to, cause = cause, openedAt = openingTime() }
-  if g.openCount >= OPEN_RANGES_MAX then return closePiece(range, from, to, 'over-bound', nil) end
+  if g.openCount >= OPEN_RANGES_MAX then
+    g.overBound = g.overBound + 1
+    return closePiece(range, from, to, 'over-bound', nil)
+  end
   local ranges = openRanges()
   ranges[#ranges + 1] = range
   g.openCount, g.openChanged = #ranges, true
@@ -133,7 +136,10 @@ local function makeRoom()
     end
     if oldest then break end
   end
-  if oldest then must('ZREM', g.gaps, oldest) end
+  if oldest then
+    must('ZREM', g.gaps, oldest)
+    g.dropped = g.dropped + 1
+  end
 end
 
 local function writeLedger()
