@@ -1,4 +1,4 @@
-import type { OpenGapReader, OpenTradeGap } from '../bus/open-gaps.ts'
+import type { BarLine, OpenBars, OpenGapReader, OpenTradeGap } from '../bus/open-gaps.ts'
 import type { Instrument } from '../domain/instrument.ts'
 import type { Clock } from '../lib/clock.ts'
 
@@ -8,6 +8,11 @@ export interface AdoptionOptions {
   /** Those whose trades this process takes now. */
   readonly instruments: () => readonly Instrument[]
   readonly fill: (gap: OpenTradeGap) => void
+  /** Those whose bars this process takes now. */
+  readonly barLines: () => readonly BarLine[]
+  readonly fillBars: (bars: OpenBars) => void
+  /** Oldest bar that is fetched, before the newest, ms. */
+  readonly barAgeMsMax: number
   readonly failed: (error: unknown) => void
 }
 
@@ -18,15 +23,22 @@ const FIRST_LOOK_MS = 3_500
 const ORPHAN_AGE_US = 3_000_000
 /** Later on, one that is open for so long was told by another process of this instrument and not filled by it. */
 const FORGOTTEN_AGE_US = 60_000_000
+/** Whoever had a line of bars before has gone by then, and left what it was fetching. */
+const BARS_LOOK_AFTER_MS = 15_000
 
 /**
  * Takes up what others told and did not fill. A gap is filled by the process that told it, from its memory; when that is
  * killed, the ledger alone knows of it. So the process that has the instrument looks there, soon after it came and now
  * and then for as long as it stays.
+ *
+ * Of bars no ledger says which are missing. Who was fetching one knew it, and when another takes over without a hole, or its
+ * first bar is in the stream already, nothing shows it again. So the newcomer looks once which bars the stream has closed.
  */
 export class Adoption {
   readonly #options: AdoptionOptions
   readonly #known = new Set<Instrument>()
+  /** Lines of bars that are here: when they came, monotonic; null once they were looked at. */
+  readonly #bars = new Map<string, number | null>()
   #cancel: () => void = () => {}
   #closed = false
 
@@ -42,6 +54,32 @@ export class Adoption {
 
   /** One look; gaps that are taken up already are the filler's to know. */
   async look(): Promise<void> {
+    await this.#lookAtTrades()
+    await this.#lookAtBars()
+  }
+
+  async #lookAtBars(): Promise<void> {
+    const { reader, clock, barLines, fillBars, barAgeMsMax, failed } = this.#options
+    const nowMs = clock.monotonicMs()
+    const lines = new Map(barLines().map((line) => [`${line.instrument} ${line.interval}`, line]))
+    for (const name of this.#bars.keys()) if (!lines.has(name)) this.#bars.delete(name)
+    for (const name of lines.keys()) if (!this.#bars.has(name)) this.#bars.set(name, nowMs)
+    const due = [...lines].filter(([name]) => nowMs - (this.#bars.get(name) ?? nowMs) >= BARS_LOOK_AFTER_MS)
+    if (due.length === 0) return
+    try {
+      const open = await reader.openBars(
+        due.map(([, line]) => line),
+        barAgeMsMax * 1_000,
+      )
+      if (this.#closed) return
+      for (const bars of open) fillBars(bars)
+      for (const [name] of due) if (this.#bars.has(name)) this.#bars.set(name, null)
+    } catch (error) {
+      failed(error)
+    }
+  }
+
+  async #lookAtTrades(): Promise<void> {
     const { reader, clock, fill, failed } = this.#options
     const instruments = this.#options.instruments()
     const here = new Set(instruments)

@@ -1,3 +1,4 @@
+import type { OpenBars } from '../bus/open-gaps.ts'
 import type { RefusalReason } from '../bus/publish.ts'
 import { Channel, GapCause } from '../domain/event.ts'
 import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
@@ -305,6 +306,12 @@ export class Dispatcher implements VenueSink {
     }
   }
 
+  /** Fetches bars that an earlier life may have left open. Those that are closed are answered `duplicate`. */
+  fillBars({ instrument, ...bars }: OpenBars): void {
+    const line = this.#lines.get(lineId(instrument, Channel.Kline, ''))
+    if (line !== undefined) this.#filling.open(line.key, bars)
+  }
+
   /** Fetches a new snapshot of an instrument's book; `done` when it stands in the stream. */
   resync(instrument: Instrument, done: () => void): void {
     this.#bookOf(instrument)?.guard.ask(done)
@@ -351,16 +358,10 @@ export class Dispatcher implements VenueSink {
   }
 
   stats(): DispatcherStats {
+    const { backfill } = this.#filling
     return {
       ...sumLines(this.#lines.values()),
-      ...partStats(
-        this.#deadLetters,
-        this.#queue,
-        this.#bookBuffers,
-        this.#ring,
-        this.#snapshots,
-        this.#filling.backfill,
-      ),
+      ...partStats(this.#deadLetters, this.#queue, this.#bookBuffers, this.#ring, this.#snapshots, backfill),
       received: this.#received,
       filtered: this.#filtered,
       ignored: this.#ignored,

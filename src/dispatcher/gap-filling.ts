@@ -1,7 +1,9 @@
+import type { OpenBars } from '../bus/open-gaps.ts'
 import { Channel, GapCause } from '../domain/event.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { VenueKline, VenueRest, VenueTrade } from '../venues/venue.ts'
 import { Backfill, type BackfillLimits, type KlineGap } from './backfill.ts'
+import { NOTHING_SHOWN } from './bar-answer.ts'
 import { klineEndTimeUs } from './canonical.ts'
 import type { ChannelLine } from './channel-line.ts'
 import { givenUpIncident } from './given-up.ts'
@@ -99,6 +101,11 @@ export class GapFilling {
       oldestUs:
         bar.openTimeUs - this.#options.limits.ageMsMax * 1_000 - (klineEndTimeUs(bar.closeTimeUs) - bar.openTimeUs),
     })
+  }
+
+  /** Bars that an earlier life may have left open. */
+  open(key: LineKey, { newestOpenTimeUs, ...bars }: Omit<OpenBars, 'instrument'>): void {
+    this.backfill.klines({ key, ...bars, shown: NOTHING_SHOWN, shownTimeUs: newestOpenTimeUs, told: false })
   }
 
   #fetchBars({ oldestUs, ...gap }: KlineGap & { readonly oldestUs: number }): void {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { QualityLog } from '../bus/book-quality.ts'
-import type { OpenGapReader } from '../bus/open-gaps.ts'
+import type { BarLine, OpenGapReader } from '../bus/open-gaps.ts'
 import type { EventBus } from '../bus/publish.ts'
 import type { MemberStore } from '../cluster/member-store.ts'
 import type { Config } from '../config/schema.ts'
@@ -206,7 +206,11 @@ export class Ingest {
       clock,
       instruments: () => this.#tradedHere(),
       fill: ({ instrument, from, to, openedAtUs }) => dispatcher.fillTradeGap(instrument, from, to, openedAtUs),
-      failed: (error) => logger.warn('open-gaps-unread', 'the open gaps could not be read, trying again', { error }),
+      barLines: () => this.#barsHere(),
+      fillBars: (bars) => dispatcher.fillBars(bars),
+      barAgeMsMax: config.ingest.backfill.ageMsMax,
+      failed: (error) =>
+        logger.warn('open-gaps-unread', 'what is open in the streams could not be read, trying again', { error }),
     })
     if (signal.aborted) this.#adoption.close()
     if (!signal.aborted) this.#refreshLater()
@@ -361,6 +365,16 @@ export class Ingest {
       if (route?.channel === Channel.Trade) traded.add(route.instrument)
     }
     return [...traded]
+  }
+
+  /** Lines of bars that this process takes now. */
+  #barsHere(): BarLine[] {
+    const lines: BarLine[] = []
+    for (const topic of this.#carried) {
+      const route = this.#routes.get(topic)
+      if (route?.channel === Channel.Kline) lines.push({ instrument: route.instrument, interval: route.interval })
+    }
+    return lines
   }
 
   /** Books of the instruments whose deltas this process takes now. */

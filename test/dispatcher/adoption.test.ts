@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import type { OpenTradeGap } from '../../src/bus/open-gaps.ts'
+import type { OpenBars, OpenTradeGap } from '../../src/bus/open-gaps.ts'
 import { Adoption } from '../../src/dispatcher/adoption.ts'
 import { asInstrument } from '../../src/domain/instrument.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
@@ -14,10 +14,14 @@ describe('gaps that others told and left open', () => {
     const errors: unknown[] = []
     let here = [btc]
     const adoption = new Adoption({
-      reader: { openTradeGaps: async (instruments) => open().filter((gap) => instruments.includes(gap.instrument)) },
+      reader: {
+        openTradeGaps: async (instruments) => open().filter((gap) => instruments.includes(gap.instrument)),
+        openBars: async () => [],
+      },
       clock,
       instruments: () => here,
       fill: ({ from }) => filled.push(from),
+      ...{ barLines: () => [], fillBars: () => {}, barAgeMsMax: 600_000 },
       failed: (error) => errors.push(error),
     })
     const gap = (from: number, ageSeconds: number): OpenTradeGap => ({
@@ -90,6 +94,51 @@ describe('gaps that others told and left open', () => {
     broken = false
     await adoption.look()
     expect([errors.length, filled]).to.deep.equal([1, [100]])
+    adoption.close()
+  })
+})
+
+describe('bars that others were fetching', () => {
+  const instrument = asInstrument('BTC-USDT')
+
+  it('are looked for once a line of bars that came here has been here for 15 s, and again when that failed', async () => {
+    const clock = new ManualClock()
+    const asked: string[] = []
+    const errors: unknown[] = []
+    const filled: OpenBars[] = []
+    let intervals = ['1m']
+    let broken = true
+    const bars = { fromOpenTimeUs: 1, toOpenTimeUs: 2, newestOpenTimeUs: 3 }
+    const adoption = new Adoption({
+      reader: {
+        openTradeGaps: async () => [],
+        openBars: async (lines, ageUs) => {
+          asked.push(`${lines.map(({ interval }) => interval)} ${ageUs}`)
+          if (broken) throw new Error('away')
+          return lines.map((line) => ({ ...line, ...bars }))
+        },
+      },
+      ...{ clock, instruments: () => [], fill: () => {} },
+      barLines: () => intervals.map((interval) => ({ instrument, interval })),
+      ...{ fillBars: (open) => filled.push(open), barAgeMsMax: 600_000, failed: (error) => errors.push(error) },
+    })
+    const pass = async (seconds: number) => {
+      for (let second = 0; second < seconds; second++) {
+        clock.advance(1_000)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+    await pass(18)
+    expect(asked, 'it came at the first look, after 3.5 s').to.deep.equal([])
+    await pass(5)
+    expect([asked.length, errors.length]).to.deep.equal([1, 1])
+    broken = false
+    asked.length = 0
+    await pass(5)
+    intervals = ['1m', '5m']
+    await pass(60)
+    expect(asked).to.deep.equal(['1m 600000000', '5m 600000000'])
+    expect(filled.map(({ interval }) => interval)).to.deep.equal(['1m', '5m'])
     adoption.close()
   })
 })

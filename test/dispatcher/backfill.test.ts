@@ -284,6 +284,35 @@ describe('the filling of missed bars', () => {
     expect(world.rest.klines.map(({ args }) => args)).to.deep.equal([['1m', 4 * MINUTE_US + 1, 9 * MINUTE_US - 1]])
   })
 
+  it('fetches the bar that a killed process was fetching, of which nothing shows any more', async () => {
+    const killed = new World()
+    const start = killed.clock.nowUs()
+    killed.dispatcher.event(killed.kline(start - MINUTE_US, 7, true))
+    killed.dispatcher.event(killed.kline(start, 5, false))
+    await killed.advance(60_000)
+    killed.dispatcher.event(killed.kline(start + MINUTE_US, 1, false))
+    await killed.settle()
+    expect(killed.rest.klines).to.have.length(1)
+    const world = new World({ bus: killed.bus })
+    world.clock.advance(62_000)
+    for (const trades of [1, 2]) world.dispatcher.event(world.kline(start + MINUTE_US, trades, false))
+    await world.settle()
+    expect(world.rest.klines, 'its first bar is in the stream already, so no gap is told').to.have.length(0)
+    const newestOpenTimeUs = start + MINUTE_US
+    world.dispatcher.fillBars({
+      ...{ instrument: asInstrument('BTC-USDT'), interval: '1m', newestOpenTimeUs },
+      ...{ fromOpenTimeUs: start, toOpenTimeUs: start + MINUTE_US - 1 },
+    })
+    await world.settle()
+    world.rest.klines[0]?.answer([world.kline(start, 9, true)])
+    await world.advance(1_000)
+    world.rest.klines[1]?.answer([world.kline(start, 9, true)])
+    await world.advance(2_000)
+    world.rest.klines[2]?.answer([world.kline(start, 9, true)])
+    await world.dispatcher.whenIdle()
+    expect(world.bus.ids('BTC-USDT', 'KLINE').at(-1)).to.equal(`SUMMARY 1m@${start}@9@closed`)
+  })
+
   it('marks the first bar of each interval after a start or an interruption, and no other', async () => {
     const world = new World()
     world.dispatcher.event(world.kline(MINUTE_US, 1, false))

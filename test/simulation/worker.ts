@@ -113,7 +113,10 @@ export class Worker {
                 })),
             ),
           ),
+        openBars: async () => [],
       },
+      // The venue here has no bars.
+      ...{ barLines: () => [], fillBars: () => {}, barAgeMsMax: 0 },
       instruments: () =>
         [...table.routes.values()]
           .filter(({ topic, channel }) => channel === Channel.Trade && this.#carried.has(topic))

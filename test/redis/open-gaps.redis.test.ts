@@ -1,0 +1,70 @@
+import { expect } from 'chai'
+import type { Offer } from '../../src/bus/publish.ts'
+import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
+import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
+import { RedisEventBus } from '../../src/redis/event-bus.ts'
+import { Keys } from '../../src/redis/keys.ts'
+import { RedisOpenGaps } from '../../src/redis/open-gaps.ts'
+import { bar, batch, trade } from '../support/offers.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+
+const market = asMarket('BINANCE-SPOT')
+const instrument = asInstrument('BTC-USDT')
+
+describe('what is open in the streams', () => {
+  let redis: TestRedis
+  let connection: RedisConnection
+  let bus: RedisEventBus
+  let openGaps: RedisOpenGaps
+
+  before(async () => {
+    redis = await startRedis()
+    connection = new RedisConnection(redisAt(redis.url), 'command')
+    await connection.ready()
+  })
+  after(() => connection.close())
+  beforeEach(() => {
+    const keys = new Keys(redis.uniquePrefix(), 16)
+    bus = new RedisEventBus({ connection, keys, retention: {} })
+    openGaps = new RedisOpenGaps(connection, keys, market)
+  })
+
+  const offer = (...offers: Offer[]) => bus.publish([batch(offers)])
+  const openTimeUs = (number: number) => Number(bar(number, 1, false).first.split('@')[0])
+  /** As numbers of bars: the first and the last one, and the newest. */
+  const openBars = async (ageBars: number) => {
+    const [line] = [{ instrument, interval: '1m' }]
+    const found = await openGaps.openBars([line], openTimeUs(ageBars) - openTimeUs(0))
+    const numberOf = (timeUs: number) => (timeUs - openTimeUs(0)) / (openTimeUs(1) - openTimeUs(0))
+    return found.map((bars) => [bars.fromOpenTimeUs, bars.toOpenTimeUs + 1, bars.newestOpenTimeUs].map(numberOf))
+  }
+
+  it('are the ranges of trades that were told and not filled', async () => {
+    await offer(trade(1), trade(5, 0, { declare: 'lost' }))
+    const [gap] = await openGaps.openTradeGaps([instrument])
+    expect([gap?.from, gap?.to]).to.deep.equal([2, 4])
+  })
+
+  it('are no bars where the stream has closed each before the newest, or has just begun', async () => {
+    await offer(bar(5, 2, false), bar(6, 1, false))
+    expect(await openBars(10)).to.deep.equal([])
+    await offer(bar(6, 2, true), bar(7, 1, true), bar(8, 1, false))
+    expect(await openBars(10)).to.deep.equal([])
+  })
+
+  it('are the bars before the newest that it has not closed, from the first to the last', async () => {
+    await offer(bar(5, 2, true), bar(6, 1, false), bar(7, 1, false))
+    expect(await openBars(10)).to.deep.equal([[6, 7, 7]])
+    await offer(bar(7, 2, true), bar(9, 2, true), bar(12, 1, false))
+    expect(await openBars(10)).to.deep.equal([[6, 12, 12]])
+    await offer(bar(6, 3, true), bar(8, 3, true))
+    expect(await openBars(10)).to.deep.equal([[10, 12, 12]])
+  })
+
+  it('are no bars that ended too long ago', async () => {
+    await offer(bar(5, 2, true), bar(40, 2, true), bar(41, 1, false))
+    expect(await openBars(10)).to.deep.equal([[30, 40, 41]])
+    await offer(...Array.from({ length: 12 }, (_, at) => bar(41 + at, 2, true)), bar(53, 1, false))
+    expect(await openBars(10)).to.deep.equal([])
+  })
+})
