@@ -1,6 +1,7 @@
+import { enableCompileCache } from 'node:module'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { UnavailableError, UsageError } from '../errors.ts'
-import { type Simulator, type SimulatorPlan, startSimulatorFrom } from './simulator.ts'
+import type { Simulator, SimulatorPlan } from './simulator.ts'
 
 /**
  * A simulated venue in a thread of its own, so that it and what it is to test do not wait for each other. This file is
@@ -107,6 +108,9 @@ async function runThread(plan: SimulatorPlan): Promise<void> {
     port.close()
   })
   try {
+    // Loaded here alone, with what was compiled before; the thread that starts this one needs none of it.
+    enableCompileCache()
+    const { startSimulatorFrom } = await import('./simulator.ts')
     simulator = await startSimulatorFrom(plan)
     tell({ type: 'listening', ws: simulator.ws, rest: simulator.rest, streams: simulator.streams })
     await simulator.done
