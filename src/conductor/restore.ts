@@ -4,7 +4,7 @@ import { Ladder } from '../domain/fusion/ladder.ts'
 import { LiveBook, restoredBook } from '../domain/fusion/live-book.ts'
 import type { Commit, Loaded } from './commit-log.ts'
 import type { BookName } from './snapshot-store.ts'
-import { readSourceEvent, type SourceStreams } from './source-streams.ts'
+import { readSourceEvent, type SourceStreams, typeOfEntry } from './source-streams.ts'
 
 const PAGE_ENTRIES = 200
 /** A snapshot is looked for among so many of the newest entries; the periodic refresh keeps one there. */
@@ -69,7 +69,7 @@ async function rebuild(
   let searched = 0
   for (let before = place; from === null; ) {
     const page = await streams.backward(source, before, PAGE_ENTRIES)
-    from = page.find(([, fields]) => fields.includes('ORDERBOOK.SNAPSHOT'))?.[0] ?? null
+    from = page.find((entry) => typeOfEntry(entry) === 'ORDERBOOK.SNAPSHOT')?.[0] ?? null
     searched += page.length
     if (from === null && (page.length < PAGE_ENTRIES || searched >= ENTRIES_SEARCHED_MAX)) return book
     before = `(${page.at(-1)?.[0]}`

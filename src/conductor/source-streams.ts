@@ -14,8 +14,8 @@ export interface SourcePlace {
   readonly afterId: string
 }
 
-/** An entry as it stands in Redis: its id, and the flat list of field names and values. */
-export type RawEntry = readonly [id: string, fields: readonly string[]]
+/** An entry as it stands in Redis: its id, and the flat list of field names and values, as bytes because few are looked at. */
+export type RawEntry = readonly [id: string, fields: readonly Buffer[]]
 
 /** The event streams seen from the conductor. Rejects with `BusError`. */
 export interface SourceStreams {
@@ -38,11 +38,26 @@ export interface SourceStreams {
   moveGroups(places: readonly SourcePlace[]): Promise<void>
 }
 
-/** Where the values stand in the flat list, by the order of the contract. */
+/** Where the values stand in the flat list, by the order of the contract; the name stands before each. */
 const TYPE = 3
 const EPOCH = 9
 const SEQ = 11
+const VENUE_TIME = 17
+const RECEIVED_TIME = 19
+const TRACE = 23
+const QUALITY = 25
 const DATA = 27
+const NAMES = [
+  [TYPE - 1, Buffer.from('type')],
+  [SEQ - 1, Buffer.from('seq')],
+  [DATA - 1, Buffer.from('data')],
+] as const
+
+/** The canonical type of an entry; '' when it is none of the contract's. */
+export function typeOfEntry([, fields]: RawEntry): string {
+  for (const [at, name] of NAMES) if (fields[at]?.equals(name) !== true) return ''
+  return textOf(fields, TYPE)
+}
 
 /**
  * Reads an entry of a source stream; null when it is none of the contract's. What stands in its payload is looked at where it
@@ -50,25 +65,30 @@ const DATA = 27
  */
 export function readSourceEvent(channel: FusedChannel, entry: RawEntry): SourceEvent | null {
   const [id, fields] = entry
-  if (fields[TYPE - 1] !== 'type' || fields[SEQ - 1] !== 'seq' || fields[DATA - 1] !== 'data') return null
-  const seq = Number(fields[SEQ])
+  const type = typeOfEntry(entry)
+  if (type === '') return null
+  const seq = Number(textOf(fields, SEQ))
   if (!(seq > 0)) return null
   let data: unknown = null
   try {
-    data = JSON.parse(fields[DATA] as string)
+    data = JSON.parse(textOf(fields, DATA))
   } catch {
     // Folding `null` fails, and is told as a corrupt entry.
   }
   return {
     channel,
-    type: fields[TYPE] as string,
+    type,
     id,
-    epoch: fields[EPOCH] as string,
+    epoch: textOf(fields, EPOCH),
     seq,
-    venueTime: fields[17] as string,
-    receivedTime: fields[19] as string,
-    trace: fields[23] as string,
-    quality: fields[25] as string,
+    venueTime: textOf(fields, VENUE_TIME),
+    receivedTime: textOf(fields, RECEIVED_TIME),
+    trace: textOf(fields, TRACE),
+    quality: textOf(fields, QUALITY),
     data,
   }
+}
+
+function textOf(fields: readonly Buffer[], at: number): string {
+  return fields[at]?.toString() ?? ''
 }

@@ -126,7 +126,16 @@ export class RedisConnection {
     }
   }
 
-  /** The same of every master of a cluster, else of the one there is. Throws: BusError. */
+  /** The same, bytes out: for replies of which little is looked at. */
+  async sendForBytes(name: string, args: (string | number)[]): Promise<unknown> {
+    try {
+      return await this.#client.sendCommand(new PackedCommand(name, args, null))
+    } catch (error) {
+      throw toBusError(error)
+    }
+  }
+
+  /** The same as `send` of every master of a cluster, else of the one there is. Throws: BusError. */
   async sendToMasters(name: string, args: (string | number)[]): Promise<unknown[]> {
     const masters = this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client]
     try {

@@ -22,8 +22,9 @@ let scratch = Buffer.allocUnsafeSlow(256 * 1024)
  * encoded afterwards; for a call of the append script, some two thousand arguments, that is a fifth of the worker's time.
  */
 export class PackedCommand extends Command {
-  constructor(name: string, args: (string | number)[]) {
-    super(name, args, { replyEncoding: 'utf8' })
+  /** `replyEncoding`: null for bulks as bytes. */
+  constructor(name: string, args: (string | number)[], replyEncoding: 'utf8' | null = 'utf8') {
+    super(name, args, { replyEncoding })
   }
 
   override toWritable(): Buffer {

@@ -9,6 +9,8 @@ import { StreamReader } from './stream-reader.ts'
 const GROUP = 'conductor'
 const GROUPS_AT_ONCE_MAX = 200
 
+type BytesEntry = [id: Buffer, fields: Buffer[]]
+
 const fused = new Set<string>(FusedChannels)
 
 /** The conductor's sources in Redis. */
@@ -74,10 +76,10 @@ export class RedisSourceStreams implements SourceStreams {
     if (places.length === 0) return []
     const keys = places.map(({ name }) => this.#keyOf(name))
     const ids = places.map(({ afterId }) => afterId)
-    const reply = await this.#connection.send('xread', ['COUNT', countMax, 'STREAMS', ...keys, ...ids])
+    const reply = await this.#connection.sendForBytes('xread', ['COUNT', countMax, 'STREAMS', ...keys, ...ids])
     if (reply === null) return places.map(() => [])
-    const found = new Map(reply as [string, RawEntry[]][])
-    return keys.map((key) => found.get(key) ?? [])
+    const found = new Map((reply as [Buffer, BytesEntry[]][]).map(([key, entries]) => [key.toString(), entries]))
+    return keys.map((key) => found.get(key)?.map(rawEntryOf) ?? [])
   }
 
   async newest(names: readonly SourceName[]): Promise<(RawEntry | null)[]> {
@@ -86,11 +88,15 @@ export class RedisSourceStreams implements SourceStreams {
   }
 
   async forward(name: SourceName, fromId: string, toId: string, countMax: number): Promise<readonly RawEntry[]> {
-    return (await this.#connection.send('xrange', [this.#keyOf(name), fromId, toId, 'COUNT', countMax])) as RawEntry[]
+    return this.#range('xrange', [this.#keyOf(name), fromId, toId, 'COUNT', countMax])
   }
 
   async backward(name: SourceName, fromId: string, countMax: number): Promise<readonly RawEntry[]> {
-    return (await this.#connection.send('xrevrange', [this.#keyOf(name), fromId, '-', 'COUNT', countMax])) as RawEntry[]
+    return this.#range('xrevrange', [this.#keyOf(name), fromId, '-', 'COUNT', countMax])
+  }
+
+  async #range(command: string, args: (string | number)[]): Promise<readonly RawEntry[]> {
+    return ((await this.#connection.sendForBytes(command, args)) as BytesEntry[]).map(rawEntryOf)
   }
 
   async moveGroups(places: readonly SourcePlace[]): Promise<void> {
@@ -120,4 +126,8 @@ export class RedisSourceStreams implements SourceStreams {
 
 function isSource<Name extends StreamName>(name: Name): name is Name & SourceName {
   return fused.has(name.channel)
+}
+
+function rawEntryOf([id, fields]: BytesEntry): RawEntry {
+  return [id.toString(), fields]
 }

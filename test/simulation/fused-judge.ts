@@ -1,3 +1,4 @@
+import { typeOfEntry } from '../../src/conductor/source-streams.ts'
 import { type FusedChannel, FusedChannels } from '../../src/domain/fusion/fusion.ts'
 import type { FusedEntry, MemoryRedis } from '../support/memory-conductor.ts'
 import type { Market } from './venue.ts'
@@ -39,7 +40,7 @@ export class FusedJudge {
       if (this.#ends[channel] !== length)
         found.push(`${instrument}: fused ${channel} ${this.#ends[channel]} of ${length}`)
     }
-    const there = this.#redis.streams.TRADE.filter(([, fields]) => fields[3] === 'TRADE').length
+    const there = this.#redis.streams.TRADE.filter((entry) => typeOfEntry(entry) === 'TRADE').length
     if (found.length === 0 && this.#trades !== there)
       found.push(`${instrument}: ${this.#trades} of ${there} trades counted`)
     const head = this.#redis.record?.head

@@ -58,12 +58,12 @@ export class MemoryRedis implements SourceStreams, CommitLog {
       quality,
     )
     fields.push('data', JSON.stringify(data))
-    this.streams[channel].push([`${++this.#id}-0`, fields])
+    this.streams[channel].push([`${++this.#id}-0`, fields.map((text) => Buffer.from(text))])
   }
 
   /** Something that is no entry of ours. */
   spoilStream(channel: FusedChannel): void {
-    this.streams[channel].push([`${++this.#id}-0`, ['no', 'entry']])
+    this.streams[channel].push([`${++this.#id}-0`, [Buffer.from('no'), Buffer.from('entry')]])
   }
 
   /** Retention takes all but the newest entries. */
