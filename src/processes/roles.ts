@@ -60,6 +60,11 @@ export async function runRoles({ config, options, opening, closings, startedMs }
   const redis = await openRedis(config, clock, logger, closings)
   const tellOps = opsTeller(new OpsLog(redis.connection, redis.keys, OPS_LENGTH_MAX), redis.worker, clock)
   const latency = new LatencyRecorder()
+  // What a process does not do it does not load; the rest while a venue of our own reads what it is to replay.
+  const servesApi = has('gateway') && config.gateway.listen !== 'off'
+  const poll = has('poller') ? await import('./poller-on-redis.ts') : null
+  const conduct = has('conductor') ? await import('./conductor-on-redis.ts') : null
+  const serve = servesApi ? await import('./gateway.ts') : null
   const venue = await opening
   const environments: Record<string, string> = venue === null ? {} : { binance: venue.environment }
   const keyspace = await watchRedis(redis, environments, { clock, logger, tellOps })
@@ -75,19 +80,16 @@ export async function runRoles({ config, options, opening, closings, startedMs }
   }
   const ingest =
     venue !== null && has('ingest') ? ingestOnRedis({ ...common, venue, asking: restFor(venue), latency }) : null
-  // What a process does not do it does not load.
-  const { PollerRole } = has('poller') ? await import('./poller-on-redis.ts') : { PollerRole: null }
-  const poller = venue !== null && PollerRole !== null ? new PollerRole({ ...common, venue: restFor(venue) }) : null
-  const conductor = has('conductor')
-    ? (await import('./conductor-on-redis.ts')).conductorOnRedis({
-        ...{ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps, control },
-      })
-    : null
+  const poller = venue !== null && poll !== null ? new poll.PollerRole({ ...common, venue: restFor(venue) }) : null
+  const conductor =
+    conduct?.conductorOnRedis({
+      ...{ config, ...(await conductorConnections(redis, closings)), ...redis, clock, logger, tellOps, control },
+    }) ?? null
   const obstacles = (): string[] => [keyspace, ingest, conductor, poller].flatMap((role) => role?.obstacles() ?? [])
   const api =
-    has('gateway') && config.gateway.listen !== 'off'
-      ? await serveApi({ config, redis, clock, logger, obstacles, isNamed: options.gatewayNamed }, closings)
-      : null
+    serve === null
+      ? null
+      : await serveApi(serve, { config, redis, clock, logger, obstacles, isNamed: options.gatewayNamed }, closings)
   const closeRoles = (): Promise<unknown> =>
     Promise.all([api?.gateway.close(GRACE_MS), ingest?.close(GRACE_MS), conductor?.close(), poller?.close()])
   closings.add(async () => void (await closeRoles()))
@@ -131,8 +133,9 @@ export async function runRoles({ config, options, opening, closings, startedMs }
   return 0
 }
 
-/** The admin API, which is loaded only where it is served. Nothing of the data path goes over its connection. */
+/** The admin API. Nothing of the data path goes over its connection. */
 async function serveApi(
+  { gatewayOnRedis, openGateway }: typeof import('./gateway.ts'),
   parts: {
     readonly config: Config
     readonly redis: OpenRedis
@@ -144,7 +147,6 @@ async function serveApi(
   closings: Closings,
 ) {
   const { redis, ...rest } = parts
-  const { gatewayOnRedis, openGateway } = await import('./gateway.ts')
   const connection = new RedisConnection(redis.options, 'command')
   closings.add(() => connection.close())
   await connection.ready()
