@@ -8,7 +8,11 @@ export interface ToldQuality {
   readonly shown: ShownQuality
 }
 
+export type BookOf = Pick<ToldQuality, 'market' | 'instrument'>
+
 /** Where ingest says it, for whoever reads books. Rejects with `BusError`; saying it again is harmless. */
 export interface QualityLog {
   write(told: readonly ToldQuality[]): Promise<void>
+  /** What was said last, whoever said it; null where nothing was ever said. In the order of the books. */
+  read(books: readonly BookOf[]): Promise<readonly (ShownQuality | null)[]>
 }

@@ -2,7 +2,9 @@ import { BookProof, type BookUpdate, isSoundSnapshot } from '../domain/book/proo
 import { rollForward } from '../domain/book/roll.ts'
 import { GapCause, type Level, type Quality } from '../domain/event.ts'
 import {
+  type Doubt,
   enteringWord,
+  isDoubt,
   type Mismatch,
   newQuality,
   type QualityFact,
@@ -18,7 +20,7 @@ import type { LineOffer } from './line-offer.ts'
 
 /** Why the venue is asked for a snapshot. */
 export type ResyncReason =
-  | ('start' | 'gap' | 'quiet' | Mismatch | 'silent' | 'asked')
+  | ('start' | 'gap' | 'quiet' | Doubt | 'silent' | 'asked')
   | ('suspect' | 'edge' | 'blind' | 'refresh')
 
 /** The bounds of the proof; every number has its default in `options.ts`. */
@@ -113,7 +115,12 @@ export class BookGuard {
   #lastTickerUs = 0
   #lastDeltaId = 0
   #holedSweeps = 0
-  #said = false
+  /** Its deltas come here; another process keeps the book else. */
+  #held = true
+  /** The word that was told last. */
+  #told: ShownQuality | null = null
+  /** A word waits to be told until it is known what stands there. */
+  #isDue = false
   #auditWanted = false
   /** Wrong verdicts that were told. */
   #wrong = 0
@@ -141,16 +148,69 @@ export class BookGuard {
     return enteringWord(this.#quality, this.#refreshing)
   }
 
+  get held(): boolean {
+    return this.#held
+  }
+
   fact(fact: QualityFact): void {
     const before = this.#quality
     const owner = this.#owner
     this.#quality = stepQuality(before, fact, owner.nowMs(), owner.nowUs(), this.#limits.quarantine)
     if (fact.kind === 'resynced' || fact.kind === 'joined') for (const done of this.#asked.splice(0)) done()
     // Whoever had the book before may have said another word.
-    const begins = !this.#said && (fact.kind === 'unjoined' || fact.kind === 'joined')
-    if (this.#quality.shown === before.shown && !begins) return
-    this.#said = true
-    owner.changed(this)
+    const begins = this.#told === null && (fact.kind === 'unjoined' || fact.kind === 'joined')
+    if (this.#quality.shown !== before.shown || begins) this.tell()
+  }
+
+  /** Says the word anew. Not before it is known what was said of the book: a doubt would be covered by a word that knows less. */
+  tell(): void {
+    if (!this.#held) return
+    this.#isDue = this.#quality.unheard
+    if (this.#isDue) return
+    this.#told = this.#quality.shown
+    this.#owner.changed(this)
+  }
+
+  // Who keeps it
+
+  /** Its deltas come here from now on. They came to another process before, so what is known here is old. */
+  take(): void {
+    this.#held = true
+    this.letGo()
+    this.proof?.goBlind()
+    this.proof?.tickersInterrupted()
+    this.#auditWanted = false
+    this.#told = null
+    this.fact({ kind: 'taken' })
+  }
+
+  leave(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.letGo()
+  }
+
+  /** What stands where the quality is said; when it was asked for, `asked` was shown here. */
+  heard(standing: ShownQuality | null, asked: ShownQuality): void {
+    if (!this.#held) return
+    const { unheard, doubt, shown } = this.#quality
+    if (!unheard) {
+      // What was told meanwhile came behind it.
+      if (shown !== asked || isSameWord(standing, this.#told)) return
+      if (standing === null || !isDoubt(standing)) {
+        if (standing?.quality !== shown.quality || standing.reason !== shown.reason) this.tell()
+        return
+      }
+      if (doubt !== null) return
+    }
+    this.fact({ kind: 'heard', shown: standing })
+    if (this.#isDue) this.tell()
+    if (doubt === null && this.line.joined) this.#wantDoubted()
+  }
+
+  #wantDoubted(tooOld = false): void {
+    const { doubt, inherited } = this.#quality
+    if (doubt !== null) this.want(inherited ? 'inherited' : doubt, tooOld)
   }
 
   /** A new snapshot on somebody's wish; `done` when it, or one that came meanwhile, stands in the stream. */
@@ -215,7 +275,7 @@ export class BookGuard {
     this.fact({ kind: 'joined' })
     this.#refreshedMs = this.#owner.nowMs()
     if (this.#snapshot === null) this.#recorded = null
-    if (this.#quality.doubt !== null) this.want(this.#quality.doubt)
+    this.#wantDoubted()
   }
 
   /** `renumbered`: the venue's ids began anew. */
@@ -227,7 +287,7 @@ export class BookGuard {
   }
 
   want(reason: ResyncReason, tooOld = false): void {
-    if (this.#quality.quarantinedUntilMs > 0 && this.line.joined) return
+    if (!this.#held || (this.#quality.quarantinedUntilMs > 0 && this.line.joined)) return
     this.#recorded ??= this.line.waiting()
     this.#reason = reason
     this.#owner.want(this, reason, tooOld)
@@ -336,9 +396,8 @@ export class BookGuard {
   refreshMissed(): void {
     this.#refreshing = false
     if (this.#snapshot !== null && this.#tries++ < REFRESH_TRIES_MAX) return
-    const { doubt } = this.#quality
     this.letGo()
-    if (doubt !== null) this.want(doubt)
+    this.#wantDoubted()
   }
 
   /** A snapshot joined the stream, or stood for it. */
@@ -349,11 +408,12 @@ export class BookGuard {
 
   /** Once a second; answers why this book wants a snapshot when its turn comes, null when it does not. */
   sweep(nowMs: number, nowUs: number): ResyncReason | null {
+    if (!this.#held) return null
     if (this.#quality.quarantinedUntilMs > 0) {
       this.fact({ kind: 'time' })
       if (this.#quality.quarantinedUntilMs > 0) return null
       this.#owner.released(this)
-      if (this.#quality.doubt !== null && this.line.joined) this.want(this.#quality.doubt)
+      if (this.line.joined) this.#wantDoubted()
     }
     const { line, proof } = this
     if (!line.joined) return null
@@ -370,6 +430,11 @@ export class BookGuard {
       return null
     }
     if (this.#recorded !== null) return null
+    if (this.#quality.doubt !== null) {
+      // The answer that was to end it came to nothing.
+      this.#wantDoubted(true)
+      return null
+    }
     if (proof?.holed && line.have > proof.have) {
       // The stream got from elsewhere what did not come here.
       if (++this.#holedSweeps > 2) proof.goBlind()
@@ -436,6 +501,10 @@ export class BookGuard {
     this.#owner.mismatched(this, mismatch)
     if (!wasQuarantined && this.#quality.quarantinedUntilMs > 0) this.#owner.quarantined(this)
   }
+}
+
+function isSameWord(one: ShownQuality | null, other: ShownQuality | null): boolean {
+  return one?.quality === other?.quality && one?.reason === other?.reason && one?.sinceUs === other?.sinceUs
 }
 
 function updateOf(offer: LineOffer): BookUpdate {

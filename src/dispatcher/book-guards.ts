@@ -1,15 +1,18 @@
 import type { QualityLog } from '../bus/book-quality.ts'
 import type { Instrument } from '../domain/instrument.ts'
-import type { Mismatch } from '../domain/quality.ts'
+import type { Mismatch, ShownQuality } from '../domain/quality.ts'
 import type { Clock } from '../lib/clock.ts'
 import { BookGuard, type BookLimits, type GuardOwner, type ResyncReason } from './book-guard.ts'
 import type { LineKey } from './line.ts'
 import type { DispatcherIncident } from './options.ts'
+import { QualityReads } from './quality-reads.ts'
 import { QualityReports } from './quality-reports.ts'
 
 /** A verdict that waits is ended not much later than its 50 ms. */
 const VERDICTS_SWEEP_MS = 25
 const SWEEP_MS = 1_000
+/** What another process says of a book that is kept here is looked at so often. */
+const LOOK_MS = 10_000
 
 export interface BookGuardsOptions {
   readonly limits: BookLimits
@@ -46,8 +49,14 @@ export class BookGuards implements GuardOwner {
   readonly #mismatches: Partial<Record<Mismatch, number>> = {}
   readonly #resyncs: Partial<Record<ResyncReason, number>> = {}
   readonly #reports: QualityReports | null
+  readonly #reads: QualityReads | null
+  /** Guards whose word is read, with what they showed when it was asked for. */
+  readonly #reading = new Map<Instrument, ShownQuality>()
+  #lookedMs: number
   /** Guards that have had something to say. */
   readonly #told = new Set<BookGuard>()
+  /** Instruments whose books are kept here; null: all, for nobody has said otherwise. */
+  #held: ReadonlySet<Instrument> | null = null
   #quarantines = 0
   /** Requests that can wait are paid from here: one a refill, at most a minute's worth. */
   #allowed: number
@@ -60,14 +69,35 @@ export class BookGuards implements GuardOwner {
     this.#options = options
     this.#allowed = options.limits.refreshesPerMinuteMax
     this.#allowedMs = options.clock.monotonicMs()
-    this.#reports = options.log === null ? null : new QualityReports(options.log, options.clock)
+    const { log, clock } = options
+    this.#lookedMs = clock.monotonicMs()
+    this.#reports = log === null ? null : new QualityReports(log, clock)
+    this.#reads = log === null ? null : new QualityReads(log, clock, this.#heard)
   }
 
   create(key: LineKey): BookGuard {
     const guard = new BookGuard(key, this.#options.limits, this)
     this.#guards.set(key.instrument, guard)
     if (this.#guards.size === 1) this.#scheduleSweep()
+    if (this.#held !== null) guard.leave()
     return guard
+  }
+
+  /** Only these books are kept here from now on; of those that were not before, what others said is read first. */
+  hold(instruments: ReadonlySet<Instrument>): void {
+    const before = this.#held
+    this.#held = instruments
+    for (const [instrument, guard] of this.#guards) {
+      if (!instruments.has(instrument)) {
+        guard.leave()
+        this.#reading.delete(instrument)
+        this.#reads?.drop(instrument)
+      } else if (before === null || !before.has(instrument)) {
+        guard.take()
+        if (this.#reads === null) guard.heard(null, guard.shown)
+        else this.#look(guard)
+      }
+    }
   }
 
   of(instrument: Instrument): BookGuard | null {
@@ -76,7 +106,7 @@ export class BookGuards implements GuardOwner {
 
   /** What was said may be gone. */
   tellAgain(): void {
-    for (const guard of this.#told) this.changed(guard)
+    for (const guard of this.#told) guard.tell()
   }
 
   stats(): BookStats {
@@ -104,6 +134,7 @@ export class BookGuards implements GuardOwner {
     this.#cancelSweep()
     this.#cancelVerdicts()
     this.#reports?.close()
+    this.#reads?.close()
   }
 
   // What guards say
@@ -178,6 +209,27 @@ export class BookGuards implements GuardOwner {
     if (waiting !== undefined) this.verdictsWait(waiting)
   }
 
+  #look(guard: BookGuard): void {
+    this.#reading.set(guard.key.instrument, guard.shown)
+    this.#reads?.want(guard.key)
+  }
+
+  readonly #heard = (instrument: Instrument, standing: ShownQuality | null): void => {
+    const asked = this.#reading.get(instrument)
+    this.#reading.delete(instrument)
+    if (asked !== undefined) this.#guards.get(instrument)?.heard(standing, asked)
+  }
+
+  /** The process before may have found something at its end, when the word was read here already. */
+  #lookAll(nowMs: number): void {
+    if (nowMs - this.#lookedMs < LOOK_MS) return
+    this.#lookedMs = nowMs
+    for (const guard of this.#told) {
+      const { instrument } = guard.key
+      if (guard.held && !this.#reports?.waits(instrument) && !this.#reading.has(instrument)) this.#look(guard)
+    }
+  }
+
   #scheduleSweep(): void {
     this.#cancelSweep = this.#options.clock.after(SWEEP_MS, () => {
       this.#sweep()
@@ -192,6 +244,7 @@ export class BookGuards implements GuardOwner {
     const earned = ((nowMs - this.#allowedMs) / 60_000) * refreshesPerMinuteMax
     this.#allowed = Math.min(refreshesPerMinuteMax, this.#allowed + earned)
     this.#allowedMs = nowMs
+    this.#lookAll(nowMs)
     const waiting: [BookGuard, ResyncReason][] = []
     for (const guard of this.#guards.values()) {
       const reason = guard.sweep(nowMs, nowUs)
@@ -218,5 +271,5 @@ export class BookGuards implements GuardOwner {
 
 /** Reasons that an operator should hear of; the others are the way books are kept. */
 const REPORTED: ReadonlySet<ResyncReason> = new Set<ResyncReason>([
-  ...(['gap', 'crossed', 'ticker', 'emptied', 'audit', 'silent', 'asked'] as const),
+  ...(['gap', 'crossed', 'ticker', 'emptied', 'audit', 'inherited', 'silent', 'asked'] as const),
 ])

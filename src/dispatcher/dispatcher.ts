@@ -264,6 +264,18 @@ export class Dispatcher implements VenueSink {
     for (const lane of this.#lanes) lane.probe()
   }
 
+  /** These topics flow here and no others. Books that begin to are taken over from whoever kept them before. */
+  carry(topics: ReadonlySet<string>): void {
+    const books = new Set<Instrument>()
+    for (const [topic, { route }] of this.#bindings) {
+      if (route.channel === Channel.OrderBook && topics.has(topic)) books.add(route.instrument)
+    }
+    this.#guards.hold(books)
+    for (const line of this.#lines.values()) {
+      if (line instanceof BookLine && !line.guard.held) this.#snapshots.drop(line.key)
+    }
+  }
+
   /** Whether nothing that came by this topic waits for the bus. */
   settled(topic: string): boolean {
     return this.#bindings.get(topic)?.line.idle ?? true

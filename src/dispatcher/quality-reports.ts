@@ -30,6 +30,11 @@ export class QualityReports {
     setImmediate(this.#write)
   }
 
+  /** Something is told of it that is not written yet. */
+  waits(instrument: Instrument): boolean {
+    return this.#waiting.has(instrument)
+  }
+
   close(): void {
     this.#closed = true
   }

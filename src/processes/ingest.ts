@@ -343,6 +343,7 @@ export class Ingest {
     for (const topic of topics) if (!this.#carried.has(topic)) this.#reporter.requested(topic)
     for (const topic of this.#carried) if (!topics.has(topic)) this.#stopping.add(topic)
     for (const topic of topics) this.#stopping.delete(topic)
+    this.#dispatcher?.carry(topics)
     this.#connections?.setTopics(topics)
     this.#carried = topics
     const { held } = this.#share

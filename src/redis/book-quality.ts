@@ -1,4 +1,4 @@
-import type { QualityLog, ToldQuality } from '../bus/book-quality.ts'
+import type { BookOf, QualityLog, ToldQuality } from '../bus/book-quality.ts'
 import { Quality } from '../domain/event.ts'
 import type { QualityReason, ShownQuality } from '../domain/quality.ts'
 import type { RedisConnection } from './connection.ts'
@@ -24,6 +24,15 @@ export class RedisQualityLog implements QualityLog {
         return this.#connection.send('hset', [this.#keys.state(market, instrument), BOOK_QUALITY_FIELD, text])
       }),
     )
+  }
+
+  async read(books: readonly BookOf[]): Promise<readonly (ShownQuality | null)[]> {
+    const texts = await Promise.all(
+      books.map(({ market, instrument }) =>
+        this.#connection.send('hget', [this.#keys.state(market, instrument), BOOK_QUALITY_FIELD]),
+      ),
+    )
+    return texts.map((text) => parseBookQuality(text as string | null))
   }
 }
 

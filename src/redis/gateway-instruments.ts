@@ -32,6 +32,7 @@ const REASONS: Readonly<Record<QualityReason, string>> = {
   ticker: 'its best prices are others than the ticker of the venue says',
   emptied: 'a whole side of its book went at once',
   audit: 'a snapshot of the venue holds other levels',
+  inherited: 'the worker that had it before could not trust it, and no snapshot has come since',
   silent: 'no delta comes although the best prices move',
   halted: 'the venue does not trade it now',
   failing: 'its book was wrong again and again and is left alone for a while',

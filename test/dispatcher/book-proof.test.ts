@@ -2,68 +2,10 @@ import { expect } from 'chai'
 import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
 import { Book } from '../../src/domain/book/book.ts'
 import type { Level } from '../../src/domain/event.ts'
-import { asInstrument } from '../../src/domain/instrument.ts'
-import { allRules, tableOf, World } from './world.ts'
+import { BTC, Story } from './story.ts'
+import { allRules, tableOf, type World } from './world.ts'
 
-const BTC = asInstrument('BTC-USDT')
 const limits = defaultDispatcherLimits
-
-/** A market of one instrument whose book, deltas and tickers tell one story, in a proved world. */
-class Story {
-  readonly world: World
-  readonly book = new Book()
-  readonly symbol: string
-  last = 0
-
-  constructor(world: World, symbol = 'BTCUSDT', count = 60) {
-    this.world = world
-    this.symbol = symbol
-    const side = (price: number, step: number): Level[] =>
-      Array.from({ length: count }, (_, at) => [(price + at * step).toFixed(2), '1.000'])
-    this.book.replace(side(100, -0.01), side(100.01, 0.01))
-  }
-
-  ticker(ahead = 0): void {
-    const [bidPrice, bidQuantity] = this.book.bestBid() as Level
-    const [askPrice, askQuantity] = this.book.bestAsk() as Level
-    const quote = this.world.quote(this.last + ahead, this.symbol)
-    this.world.dispatcher.event({ ...quote, bidPrice, bidQuantity, askPrice, askQuantity }, 1)
-  }
-
-  /** Changes the true book and tells ticker and delta; `told` is what the delta says instead. */
-  change(bids: Level[], asks: Level[] = [], told: { bids?: Level[]; asks?: Level[] } = {}): void {
-    const first = this.last + 1
-    this.last += 3
-    this.book.apply(bids, asks)
-    this.ticker()
-    this.world.dispatcher.event(
-      { ...this.world.delta(first, this.last, this.symbol), bids: told.bids ?? bids, asks: told.asks ?? asks },
-      1,
-    )
-  }
-
-  snapshot(depth = 1000) {
-    const { world, symbol, last } = this
-    return { ...world.snapshot(last, symbol, this.book.topBids(depth)), asks: this.book.topAsks(depth), depth }
-  }
-
-  answer(snapshot = this.snapshot()): void {
-    this.world.rest.snapshots.at(-1)?.answer(snapshot)
-  }
-
-  /** Joined, proved, with one delta behind the snapshot. */
-  static async begin(options: Partial<ConstructorParameters<typeof World>[0]> = {}, depth = 1000): Promise<Story> {
-    const story = new Story(new World({ books: limits.books, ...options }))
-    story.change([['99.00', '2']])
-    await story.world.settle()
-    story.answer(story.snapshot(depth))
-    await story.world.settle()
-    story.change([['99.99', '3']])
-    await story.world.settle()
-    expect(story.world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
-    return story
-  }
-}
 
 const entries = (world: World, instrument = 'BTC-USDT') =>
   world.bus.append.entries(`BINANCE-SPOT:${instrument}:ORDERBOOK`)

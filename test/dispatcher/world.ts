@@ -14,6 +14,7 @@ import {
   type InstrumentInfo,
   type VenueSymbol,
 } from '../../src/domain/instrument.ts'
+import type { ShownQuality } from '../../src/domain/quality.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { parseTopic, topicFor } from '../../src/venues/binance/topics.ts'
 import type {
@@ -97,6 +98,12 @@ export class World {
   readonly incidents: DispatcherIncident[] = []
   readonly latencies: number[] = []
   readonly qualities: string[] = []
+  /** What stands where qualities are said, whoever said it. */
+  readonly standing: Map<string, ShownQuality>
+  /** How many books each read asked for. */
+  readonly qualityReads: number[] = []
+  /** Whether a read is answered; it may reject too. */
+  readQualities: () => Promise<boolean> = async () => true
   readonly dispatcher: Dispatcher
 
   constructor(
@@ -106,8 +113,10 @@ export class World {
       bus?: NaiveBus
       table?: ReturnType<typeof tableOf>
       covered?: boolean
+      standing?: Map<string, ShownQuality>
     } = {},
   ) {
+    this.standing = options.standing ?? new Map()
     this.bus = options.bus ?? new NaiveBus()
     this.dispatcher = new Dispatcher({
       market,
@@ -126,7 +135,13 @@ export class World {
         write: async (told) => {
           for (const { instrument, shown } of told) {
             this.qualities.push(`${instrument} ${shown.quality} ${shown.reason}`.trim())
+            this.standing.set(instrument, shown)
           }
+        },
+        read: async (books) => {
+          this.qualityReads.push(books.length)
+          const answer = await this.readQualities()
+          return answer ? books.map(({ instrument }) => this.standing.get(instrument) ?? null) : new Promise(() => {})
         },
       },
       limits: { ...options.limits, books: options.books ?? unproved },

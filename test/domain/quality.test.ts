@@ -36,6 +36,35 @@ describe('the quality of a book', () => {
       expect(enteringWord(state, false)).to.equal(entering)
     })
 
+  for (const [word, told] of [
+    ['CROSSED crossed', { quality: 'CROSSED', reason: 'crossed' }],
+    ['GAPPED audit', { quality: 'GAPPED', reason: 'audit' }],
+    ['QUARANTINED failing', { quality: 'QUARANTINED', reason: 'failing' }],
+    ['LIVE', { quality: 'GAPPED', reason: 'gap' }],
+    ['LIVE', { quality: 'STALE', reason: 'silent' }],
+    ['LIVE', { quality: 'LIVE', reason: '' }],
+    ['LIVE', null],
+  ] as const) {
+    it(`is ${word} when whoever had it before said ${told === null ? 'nothing' : `${told.quality} ${told.reason}`}`, () => {
+      const taken = stateOf(joined, { kind: 'taken' })
+      expect([shown(taken), enteringWord(taken, false)]).to.deep.equal(['SYNCING start', 'SYNCING'])
+      const sinceUs = 7_000
+      const state = step(taken, { kind: 'heard', shown: told === null ? null : { ...told, sinceUs } }, 1_000)
+      expect(shown(state)).to.equal(word)
+      // It is since when it was, where the word is the same.
+      expect(state.shown.sinceUs).to.equal(word.startsWith(told?.quality ?? '-') ? sinceUs : 1_000_000)
+    })
+  }
+
+  it('is in quarantine only for what is left of it, and doubted behind it', () => {
+    const since = { quality: 'QUARANTINED', reason: 'failing', sinceUs: 1_000_000 } as const
+    let state = step(stateOf(joined, { kind: 'taken' }), { kind: 'heard', shown: since }, 4_000)
+    expect(shown(step(state, { kind: 'time' }, 5_999))).to.equal('QUARANTINED failing')
+    state = step(state, { kind: 'time' }, 6_000)
+    expect(shown(state)).to.equal('GAPPED inherited')
+    expect(shown(step(state, { kind: 'resynced' }, 6_000))).to.equal('LIVE')
+  })
+
   it('says since when, and keeps that while the word stays', () => {
     let state = step(newQuality(0), joined, 10)
     expect(state.shown.sinceUs).to.equal(10_000)
