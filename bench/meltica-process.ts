@@ -75,7 +75,10 @@ class MelticaWorker implements BenchWorker {
       partitions: config.partitions,
       lanes: 1,
       deadLetters: new RedisDeadLetterLog(connection, keys, 1_000),
-      limits: { ...limits, books: bookLimits(config, WEIGHT_PER_MINUTE) },
+      limits: {
+        ...limits,
+        books: bookLimits(config, { weightPerMinute: () => WEIGHT_PER_MINUTE, processes: () => 1 }),
+      },
       latency: this.#latency,
       incident: ({ kind, message }) => process.stderr.write(`${kind}: ${message}\n`),
     })

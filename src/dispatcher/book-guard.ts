@@ -29,8 +29,10 @@ export interface BookLimits {
   readonly proved: boolean
   /** A book is compared with a snapshot, and that put into its stream, this often, ms. */
   readonly refreshMs: number
-  /** So many requests a minute for that, over all books; more books are compared less often. */
+  /** So many requests a minute for that, over all books; more books are compared less often. Below 1 it is one in a while. */
   readonly refreshesPerMinuteMax: number
+  /** The same for books of which nothing can be proved until a snapshot comes, or that something speaks against. */
+  readonly blindPerMinuteMax: number
   /** Without a delta for so long although the best prices moved a book is stale, ms. */
   readonly silentMs: number
   /** With fewer known levels on a side of which more exist it is asked for again. */

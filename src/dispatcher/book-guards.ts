@@ -2,6 +2,7 @@ import type { QualityLog } from '../bus/book-quality.ts'
 import type { Instrument } from '../domain/instrument.ts'
 import type { Mismatch, ShownQuality } from '../domain/quality.ts'
 import type { Clock } from '../lib/clock.ts'
+import { Allowance } from './allowance.ts'
 import { BookGuard, type BookLimits, type GuardOwner, type ResyncReason } from './book-guard.ts'
 import type { LineKey } from './line.ts'
 import type { DispatcherIncident } from './options.ts'
@@ -32,6 +33,8 @@ export interface BookStats {
   /** Snapshots wanted, by reason; asking again for the same is not counted. */
   readonly resyncs: Readonly<Partial<Record<ResyncReason, number>>>
   readonly quarantines: number
+  /** Joined books of which nothing can be proved until a snapshot comes. */
+  readonly blind: number
   /** How many books show each word. */
   readonly qualities: Readonly<Record<string, number>>
   /** Memory of the second books that prove the first. */
@@ -58,18 +61,18 @@ export class BookGuards implements GuardOwner {
   /** Instruments whose books are kept here; null: all, for nobody has said otherwise. */
   #held: ReadonlySet<Instrument> | null = null
   #quarantines = 0
-  /** Requests that can wait are paid from here: one a refill, at most a minute's worth. */
-  #allowed: number
-  #allowedMs: number
+  /** Requests that can wait are paid from these, those without which nothing is proved from the greater one. */
+  readonly #forRefreshes: Allowance
+  readonly #forBlind: Allowance
   #cancelSweep: () => void = () => {}
   #cancelVerdicts: () => void = () => {}
   #closed = false
 
   constructor(options: BookGuardsOptions) {
     this.#options = options
-    this.#allowed = options.limits.refreshesPerMinuteMax
-    this.#allowedMs = options.clock.monotonicMs()
-    const { log, clock } = options
+    const { log, clock, limits } = options
+    this.#forRefreshes = new Allowance(() => limits.refreshesPerMinuteMax, clock.monotonicMs())
+    this.#forBlind = new Allowance(() => limits.blindPerMinuteMax, clock.monotonicMs())
     this.#lookedMs = clock.monotonicMs()
     this.#reports = log === null ? null : new QualityReports(log, clock)
     this.#reads = log === null ? null : new QualityReads(log, clock, this.#heard)
@@ -114,19 +117,21 @@ export class BookGuards implements GuardOwner {
     const qualities: Record<string, number> = {}
     const beyond = { proofOverflows: 0, recordedDropped: 0, resyncsUnanswered: 0 }
     let proofBytes = 0
-    for (const { proof, shown, counts } of this.#guards.values()) {
+    let blind = 0
+    for (const { proof, shown, held, line, counts } of this.#guards.values()) {
       beyond.recordedDropped += counts.recordedDropped
       beyond.resyncsUnanswered += counts.resyncsUnanswered
       qualities[shown.quality] = (qualities[shown.quality] ?? 0) + 1
       if (proof === null) continue
       proofBytes += proof.bytes
       beyond.proofOverflows += proof.overflows
+      if (held && line.joined && proof.blind) blind++
       for (const outcome of ['right', 'wrong', 'doubtful', 'unchecked'] as const)
         checks[outcome] += proof.counts[outcome]
     }
     const { ...mismatches } = this.#mismatches
     const { ...resyncs } = this.#resyncs
-    return { checks, mismatches, resyncs, quarantines: this.#quarantines, qualities, proofBytes, beyond }
+    return { checks, mismatches, resyncs, quarantines: this.#quarantines, blind, qualities, proofBytes, beyond }
   }
 
   close(): void {
@@ -240,26 +245,23 @@ export class BookGuards implements GuardOwner {
   #sweep(): void {
     const nowMs = this.nowMs()
     const nowUs = this.nowUs()
-    const { refreshesPerMinuteMax } = this.#options.limits
-    const earned = ((nowMs - this.#allowedMs) / 60_000) * refreshesPerMinuteMax
-    this.#allowed = Math.min(refreshesPerMinuteMax, this.#allowed + earned)
-    this.#allowedMs = nowMs
+    this.#forRefreshes.earn(nowMs)
+    this.#forBlind.earn(nowMs)
     this.#lookAll(nowMs)
     const waiting: [BookGuard, ResyncReason][] = []
     for (const guard of this.#guards.values()) {
       const reason = guard.sweep(nowMs, nowUs)
       if (reason !== null) waiting.push([guard, reason])
     }
-    if (waiting.length === 0 || this.#allowed < 1) return
-    // Those that cannot be proved first, then who waits longest.
+    if (waiting.length === 0) return
+    // Those whose top may become unknown first, then who waits longest.
     waiting.sort(
       ([left, because], [right, why]) =>
         Number(because === 'refresh') - Number(why === 'refresh') || right.ageMs(nowMs) - left.ageMs(nowMs),
     )
     for (const [guard, reason] of waiting) {
-      if (this.#allowed < 1) return
-      this.#allowed--
-      guard.want(reason)
+      const allowance = UNPROVED.has(reason) ? this.#forBlind : this.#forRefreshes
+      if (allowance.take()) guard.want(reason)
     }
   }
 
@@ -269,6 +271,8 @@ export class BookGuards implements GuardOwner {
   }
 }
 
+/** Reasons for which a book is not known to be right until the answer comes. */
+const UNPROVED: ReadonlySet<ResyncReason> = new Set<ResyncReason>(['blind', 'suspect'])
 /** Reasons that an operator should hear of; the others are the way books are kept. */
 const REPORTED: ReadonlySet<ResyncReason> = new Set<ResyncReason>([
   ...(['gap', 'crossed', 'ticker', 'emptied', 'audit', 'inherited', 'silent', 'asked'] as const),

@@ -55,7 +55,8 @@ export const defaultDispatcherLimits: DispatcherLimits = {
   books: {
     proved: true,
     refreshMs: 180_000,
-    refreshesPerMinuteMax: 4,
+    refreshesPerMinuteMax: 4.8,
+    blindPerMinuteMax: 24,
     silentMs: 300_000,
     reachLevelsMin: 50,
     recordedMax: 2_000,

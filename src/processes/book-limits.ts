@@ -3,16 +3,37 @@ import type { BookLimits } from '../dispatcher/book-guard.ts'
 import { defaultDispatcherLimits } from '../dispatcher/options.ts'
 import { depthWeight } from '../venues/binance/weights.ts'
 
-/** The settings of `ingest.books` in the words of the dispatcher. `weightPerMinute`: what the venue allows in all. */
-export function bookLimits({ ingest, venues }: Config, weightPerMinute: number): BookLimits {
+/**
+ * Part of the request weight for snapshots of books that cannot be proved without: after a takeover all of a process at once.
+ * Mending, filling and polling live on the rest.
+ */
+export const BLIND_WEIGHT_SHARE = 0.25
+
+export interface BookBudget {
+  /** What the venue allows in all. */
+  weightPerMinute(): number
+  /** Live processes that keep books, at least one; each has its part of the share. */
+  processes(): number
+}
+
+/** The settings of `ingest.books` in the words of the dispatcher. What is paid from the budget follows it. */
+export function bookLimits({ ingest, venues }: Config, budget: BookBudget): BookLimits {
   const { proved, refreshSeconds, refreshWeightShare, silentSeconds, quarantine } = ingest.books
   const { depthLimit, requestWeightShare } = venues.binance
-  const weight = weightPerMinute * requestWeightShare * refreshWeightShare
   const { recordedMax, reachLevelsMin } = defaultDispatcherLimits.books
+  const requestsPerMinute = (share: number): number => {
+    const weight = budget.weightPerMinute() * requestWeightShare * share
+    return weight / depthWeight(depthLimit) / Math.max(1, budget.processes())
+  }
   return {
     proved,
     refreshMs: refreshSeconds * 1_000,
-    refreshesPerMinuteMax: Math.max(1, Math.floor(weight / depthWeight(depthLimit))),
+    get refreshesPerMinuteMax() {
+      return requestsPerMinute(refreshWeightShare)
+    },
+    get blindPerMinuteMax() {
+      return requestsPerMinute(Math.max(refreshWeightShare, BLIND_WEIGHT_SHARE))
+    },
     silentMs: silentSeconds * 1_000,
     reachLevelsMin: Math.min(reachLevelsMin, Math.ceil(depthLimit / 20)),
     recordedMax,

@@ -43,7 +43,7 @@ export interface IngestOnRedisParts {
   readonly signal: AbortSignal
   readonly tellOps: OpsTeller
   readonly control: ControlPart
-  readonly asking: Pick<OpenVenueRest, 'rest' | 'connects'>
+  readonly asking: Pick<OpenVenueRest, 'rest' | 'connects' | 'weightPerMinute'>
 }
 
 /** The role `ingest` with Redis behind each of its contracts. */
@@ -59,6 +59,7 @@ export function ingestOnRedis(parts: IngestOnRedisParts): Ingest {
     venue: parts.venue,
     rest: parts.asking.rest,
     connectBudget: parts.asking.connects,
+    weightPerMinute: parts.asking.weightPerMinute,
     bus: new RedisEventBus({
       connection,
       keys,

@@ -30,7 +30,6 @@ import { type ReportSink, TopicReporter } from './control-reporter.ts'
 import { IngestShare, type ShareIncident } from './ingest-share.ts'
 import { MARKET } from './market.ts'
 import type { VenueAddress } from './venue-address.ts'
-import { WEIGHT_PER_MINUTE } from './venue-rest.ts'
 import { version } from './version.ts'
 
 /** The closing of sockets is waited for no longer; what they still bring then is left to whoever took over. */
@@ -48,6 +47,8 @@ export interface IngestParts {
   /** Closed by whoever opened it. */
   readonly rest: VenueRest
   readonly connectBudget: ConnectBudget
+  /** What the venue allows to ask of it, weight. */
+  readonly weightPerMinute: () => number
   readonly bus: EventBus
   readonly isCluster: boolean
   readonly deadLetters: DeadLetterLog
@@ -153,6 +154,10 @@ export class Ingest {
     const table = this.#follower.useInstruments(infos)
     const { timeUnit } = config.venues.binance
     const { connections, frameBytesMax, redundancy: _, books: __, ...limits } = config.ingest
+    const books = bookLimits(config, {
+      weightPerMinute: this.#parts.weightPerMinute,
+      processes: () => this.#share.processes,
+    })
     this.#dispatcher = new Dispatcher({
       market: MARKET,
       table,
@@ -162,7 +167,7 @@ export class Ingest {
       partitions: config.partitions,
       lanes: this.#parts.isCluster ? config.partitions : 1,
       deadLetters: this.#parts.deadLetters,
-      limits: { ...limits, books: bookLimits(config, WEIGHT_PER_MINUTE) },
+      limits: { ...limits, books },
       qualities: this.#parts.qualities,
       latency: { record: (us) => this.#measure(latency, us) },
       incident: this.#parts.incident,

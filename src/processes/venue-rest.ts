@@ -37,6 +37,8 @@ export interface OpenVenueRest {
   readonly polls: VenuePolls
   /** Attempts to open a stream connection, shared likewise. */
   readonly connects: ConnectBudget
+  /** What the venue allows in a minute, as it told this process itself, else as it is documented. */
+  readonly weightPerMinute: () => number
   close(): Promise<void>
 }
 
@@ -60,6 +62,7 @@ export function venueRestOnRedis(parts: VenueRestParts): OpenVenueRest {
     rest: withSingleFlight({ rest: venue, store, market: MARKET, owner: worker, clock, failed }),
     polls: venue,
     connects: store,
+    weightPerMinute: () => budget.weightLearnt ?? WEIGHT_PER_MINUTE,
     close: async () => {
       stopNaming()
       budget.close()

@@ -7,7 +7,7 @@ const registers = [registry]
 export const bookMetrics = {
   bookChecks: new Counter({
     name: 'meltica_book_checks_total',
-    help: "Deltas by what the venue's ticker said of the book behind them: right, wrong, doubtful (a ticker is missing), unchecked",
+    help: "Deltas by what the venue's ticker said of the book behind them: right, wrong, doubtful (a ticker is missing), unchecked (blind books too)",
     labelNames: ['market', 'outcome'] as const,
     registers,
   }),
@@ -33,6 +33,12 @@ export const bookMetrics = {
     name: 'meltica_books',
     help: 'Books of this process by quality',
     labelNames: ['market', 'quality'] as const,
+    registers,
+  }),
+  booksBlind: new Gauge({
+    name: 'meltica_books_blind',
+    help: 'Joined books of which nothing can be proved until a snapshot of them comes, as behind a takeover',
+    labelNames: ['market'] as const,
     registers,
   }),
   bookProofBytes: new Gauge({

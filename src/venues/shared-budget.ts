@@ -52,6 +52,7 @@ const CONFIRMATIONS_MAX = 3
 export class SharedRequestBudget implements RequestBudget {
   readonly #options: SharedRequestBudgetOptions
   readonly #waiting: readonly Waiting[][] = Object.values(RequestPriority).map(() => [])
+  #weightLearnt: number | null = null
   #quietUntilMs = Number.NEGATIVE_INFINITY
   #isAsking = false
   /** Somebody came while the store was asked. */
@@ -92,7 +93,13 @@ export class SharedRequestBudget implements RequestBudget {
   }
 
   learnLimit(weightPerMinute: number): void {
+    this.#weightLearnt = weightPerMinute
     this.#options.store.learn({ weightPerMinute }).catch((error: unknown) => this.#options.failed(error))
+  }
+
+  /** The limit as the venue told it here; null until it did. */
+  get weightLearnt(): number | null {
+    return this.#weightLearnt
   }
 
   learnClock(offsetUs: number): void {

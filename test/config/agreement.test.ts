@@ -16,10 +16,25 @@ describe('config/meltica.yaml and the parts it steers', () => {
 
   it('agree on the bounds of the dispatcher', () => {
     const limits: Record<string, unknown> = { ...defaultDispatcherLimits }
-    const steered = { ...config.ingest, books: bookLimits(config, WEIGHT_PER_MINUTE) }
+    const steered = {
+      ...config.ingest,
+      books: bookLimits(config, { weightPerMinute: () => WEIGHT_PER_MINUTE, processes: () => 1 }),
+    }
     const shared = Object.entries(steered).filter(([name]) => name in limits)
     expect(shared).to.have.length.above(8)
     for (const [name, value] of shared) expect(value, name).to.deep.equal(limits[name])
+  })
+
+  it('share what may be asked for of books among the processes, by the limit that the venue told', () => {
+    let weightPerMinute = WEIGHT_PER_MINUTE
+    let processes = 1
+    const limits = bookLimits(config, { weightPerMinute: () => weightPerMinute, processes: () => processes })
+    const paces = () => [limits.refreshesPerMinuteMax, limits.blindPerMinuteMax]
+    expect(paces()).to.deep.equal([4.8, 24])
+    processes = 4
+    expect(paces()).to.deep.equal([1.2, 6])
+    weightPerMinute = 1_200
+    expect(paces()).to.deep.equal([0.24, 1.2])
   })
 
   it('agree on the numbers of the connections', () => {

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
 import { BTC, Story } from './story.ts'
-import { World } from './world.ts'
+import { info, tableOf, World } from './world.ts'
 
 const { books } = defaultDispatcherLimits
 const TOPICS = new Set(['btcusdt@depth@100ms', 'btcusdt@bookTicker'])
@@ -116,6 +116,44 @@ describe('a book that another process took over', () => {
     await world.advance(11_000)
     expect(shown(world)).to.deep.equal({ quality: 'GAPPED', reason: 'ticker', sinceUs })
     expect(world.dispatcher.stats().books.resyncs).to.include({ inherited: 1 })
+  })
+
+  it('is counted while nothing of it is proved, and gets its snapshot from a share of its own', async () => {
+    const names = ['BTC', 'ETH', 'BNB', 'XRP', 'SOL', 'ADA', 'DOT', 'LTC', 'TRX', 'UNI']
+    const table = tableOf(
+      undefined,
+      names.map((name) => info(`${name}-USDT`)),
+    )
+    const first = new World({ books, table })
+    const stories = names.map((name) => new Story(first, `${name}USDT`))
+    for (const story of stories) {
+      story.change([['99.00', '2']])
+      await first.settle()
+      story.answer()
+      await first.settle()
+    }
+    first.dispatcher.close()
+    const limits = { ...books, refreshesPerMinuteMax: 0.5, blindPerMinuteMax: 4 }
+    const world = new World({ books: limits, table, bus: first.bus, standing: first.standing })
+    for (const story of stories) {
+      story.world = world
+      story.change([['99.98', '4']])
+    }
+    await world.settle()
+    const { blind, checks } = world.dispatcher.stats().books
+    expect([blind, checks.unchecked]).to.deep.equal([10, 10])
+    for (let second = 0; second < 62; second++) {
+      await world.advance(1_000)
+      for (const { symbol, answer } of world.rest.snapshots.splice(0)) {
+        const story = stories.find((one) => one.symbol === symbol)
+        if (story !== undefined) answer(story.snapshot())
+      }
+    }
+    await world.settle()
+    expect(world.dispatcher.stats().books).to.deep.include({ blind: 2, resyncs: { blind: 8 } })
+    for (const story of stories) story.change([['99.98', '5']])
+    await world.settle()
+    expect(world.dispatcher.stats().books.checks).to.include({ right: 8, unchecked: 12 })
   })
 
   it('is neither asked for nor spoken of by the process that gave it away', async () => {

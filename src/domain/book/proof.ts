@@ -51,10 +51,11 @@ interface Verdict {
 }
 
 export interface ProofCounts {
-  /** Updates after which the top of the book was as the ticker said, was not, could not be judged. */
+  /** Updates after which the top of the book was as the ticker said, was not, or was not for lack of a ticker. */
   right: number
   wrong: number
   doubtful: number
+  /** Those that could not be judged: no ticker is known for certain, or the book itself is not. */
   unchecked: number
 }
 
@@ -150,7 +151,11 @@ export class BookProof {
 
   update(update: BookUpdate, line: number, receivedUs: number): Mismatch | null {
     const have = this.#have
-    if (have < 0 || update.last <= have) return null
+    if (have < 0) {
+      this.counts.unchecked++
+      return null
+    }
+    if (update.last <= have) return null
     if (update.first > have + 1) {
       this.#hold(update, line, receivedUs)
       return null
@@ -243,7 +248,10 @@ export class BookProof {
     book.apply(update)
     this.#have = update.last
     this.#noteTop(update.first)
-    if (this.#told) return null
+    if (this.#told) {
+      this.counts.unchecked++
+      return null
+    }
     if (book.crossed) return this.#tell(Mismatch.Crossed, update.last)
     if (
       (book.bids.count === 0 && bidsBefore >= EMPTIED_LEVELS_MIN) ||
