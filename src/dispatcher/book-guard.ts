@@ -1,5 +1,6 @@
 import { BookProof, type BookUpdate, isSoundSnapshot } from '../domain/book/proof.ts'
 import { rollForward } from '../domain/book/roll.ts'
+import type { Grid } from '../domain/book/shadow-book.ts'
 import { GapCause, type Level, type Quality } from '../domain/event.ts'
 import {
   type Doubt,
@@ -62,6 +63,8 @@ export interface GuardOwner {
   /** The word shown is another one. */
   changed(guard: BookGuard): void
   suspected(guard: BookGuard): void
+  /** It holds what a venue hardly tells; a snapshot will show whether it is so. */
+  odd(guard: BookGuard): void
   mismatched(guard: BookGuard, mismatch: Mismatch): void
   quarantined(guard: BookGuard): void
   released(guard: BookGuard): void
@@ -80,6 +83,8 @@ const AHEAD_MS = 5_000
 const REFRESH_BYTES = 128 * 1_024
 /** A refresh that another writer was faster than is tried so often. */
 const REFRESH_TRIES_MAX = 8
+/** An oddity that a snapshot explained is not looked into again for so long. */
+const ODD_REST_MS = 3_600_000
 /** With these the asking can wait for its turn and need not be repeated when it fails. */
 const UNHURRIED: ReadonlySet<ResyncReason> = new Set<ResyncReason>(['suspect', 'edge', 'blind', 'refresh'])
 
@@ -126,6 +131,12 @@ export class BookGuard {
   #auditWanted = false
   /** Wrong verdicts that were told. */
   #wrong = 0
+  /** Oddities that were looked at. */
+  #odd = 0
+  #oddAtRefresh = 0
+  /** The last snapshot was compared with the proof, and was the same. */
+  #agreed = false
+  #oddRestUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(key: LineKey, limits: BookLimits, owner: GuardOwner) {
     this.key = key
@@ -234,6 +245,13 @@ export class BookGuard {
     else if (this.proof.waiting) this.#owner.verdictsWait(this)
     if (this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
     if (this.proof.counts.wrong !== this.#wrong) this.#tellWrong(this.proof.counts.wrong)
+    if (this.proof.oddCount !== this.#odd) this.#lookAtOdd(this.proof.oddCount)
+  }
+
+  /** The venue's newest words on what prices and quantities are multiples of. */
+  judgeBy(grid: Grid): void {
+    this.proof?.judgeBy(grid)
+    this.#oddRestUntilMs = Number.NEGATIVE_INFINITY
   }
 
   ticker(event: VenueQuote, line: number): void {
@@ -359,7 +377,9 @@ export class BookGuard {
     const { proof } = this
     if (proof !== null) {
       const reached = snapshot.last === proof.have || updates.some(({ last }) => last === proof.have)
-      const differing = reached && this.#quality.doubt === null ? proof.differences(snapshot, updates) : 0
+      const isCompared = reached && this.#quality.doubt === null
+      const differing = isCompared ? proof.differences(snapshot, updates) : 0
+      this.#agreed = isCompared && differing === 0
       if (differing > 0) this.#mismatchFound('audit')
       proof.join(snapshot, updates)
     }
@@ -390,6 +410,9 @@ export class BookGuard {
     this.#recorded = null
     this.#auditWanted = false
     this.#refreshedMs = this.#owner.nowMs()
+    // What is odd is true all the same: the venue's snapshot holds it too.
+    if (this.#agreed && this.#odd > this.#oddAtRefresh) this.#oddRestUntilMs = this.#refreshedMs + ODD_REST_MS
+    this.#oddAtRefresh = this.#odd
     this.fact({ kind: 'resynced' })
     if (this.proof !== null && this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
   }
@@ -479,6 +502,13 @@ export class BookGuard {
     // A right verdict may follow because the top has moved on from what is wrong.
     this.#auditWanted = true
     this.#owner.suspected(this)
+  }
+
+  #lookAtOdd(odd: number): void {
+    this.#odd = odd
+    if (this.#auditWanted || this.#owner.nowMs() < this.#oddRestUntilMs) return
+    this.#auditWanted = true
+    this.#owner.odd(this)
   }
 
   /** Wants nothing any more. */

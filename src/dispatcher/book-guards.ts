@@ -1,4 +1,6 @@
 import type { QualityLog } from '../bus/book-quality.ts'
+import type { ProofOddities } from '../domain/book/proof.ts'
+import type { Grid } from '../domain/book/shadow-book.ts'
 import type { Instrument } from '../domain/instrument.ts'
 import type { Mismatch, ShownQuality } from '../domain/quality.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -32,6 +34,8 @@ export interface BookStats {
   readonly mismatches: Readonly<Partial<Record<Mismatch, number>>>
   /** Snapshots wanted, by reason; asking again for the same is not counted. */
   readonly resyncs: Readonly<Partial<Record<ResyncReason, number>>>
+  /** What a venue hardly tells, by kind; each is looked into, and none is a verdict. */
+  readonly oddities: ProofOddities
   readonly quarantines: number
   /** Joined books of which nothing can be proved until a snapshot comes. */
   readonly blind: number
@@ -58,6 +62,7 @@ export class BookGuards implements GuardOwner {
   #lookedMs: number
   /** Guards that have had something to say. */
   readonly #told = new Set<BookGuard>()
+  readonly #grids = new Map<Instrument, Grid>()
   /** Instruments whose books are kept here; null: all, for nobody has said otherwise. */
   #held: ReadonlySet<Instrument> | null = null
   #quarantines = 0
@@ -83,7 +88,17 @@ export class BookGuards implements GuardOwner {
     this.#guards.set(key.instrument, guard)
     if (this.#guards.size === 1) this.#scheduleSweep()
     if (this.#held !== null) guard.leave()
+    const grid = this.#grids.get(key.instrument)
+    if (grid !== undefined) guard.judgeBy(grid)
     return guard
+  }
+
+  /** What prices and quantities of an instrument are multiples of, as the venue says now. */
+  judgeBy(instrument: Instrument, grid: Grid): void {
+    const known = this.#grids.get(instrument)
+    if (known?.tick === grid.tick && known.step === grid.step) return
+    this.#grids.set(instrument, grid)
+    this.#guards.get(instrument)?.judgeBy(grid)
   }
 
   /** Only these books are kept here from now on; of those that were not before, what others said is read first. */
@@ -118,6 +133,7 @@ export class BookGuards implements GuardOwner {
     const beyond = { proofOverflows: 0, recordedDropped: 0, resyncsUnanswered: 0 }
     let proofBytes = 0
     let blind = 0
+    const oddities = { tick: 0, step: 0, time: 0 }
     for (const { proof, shown, held, line, counts } of this.#guards.values()) {
       beyond.recordedDropped += counts.recordedDropped
       beyond.resyncsUnanswered += counts.resyncsUnanswered
@@ -125,13 +141,17 @@ export class BookGuards implements GuardOwner {
       if (proof === null) continue
       proofBytes += proof.bytes
       beyond.proofOverflows += proof.overflows
+      const { tick, step, time } = proof.oddities
+      oddities.tick += tick
+      oddities.step += step
+      oddities.time += time
       if (held && line.joined && proof.blind) blind++
       for (const outcome of ['right', 'wrong', 'doubtful', 'unchecked'] as const)
         checks[outcome] += proof.counts[outcome]
     }
     const { ...mismatches } = this.#mismatches
     const { ...resyncs } = this.#resyncs
-    return { checks, mismatches, resyncs, quarantines: this.#quarantines, blind, qualities, proofBytes, beyond }
+    return { checks, mismatches, resyncs, oddities, quarantines: this.#quarantines, blind, qualities, proofBytes, beyond }
   }
 
   close(): void {
@@ -173,6 +193,12 @@ export class BookGuards implements GuardOwner {
     const since = guard.proof?.wrongSince ?? 0
     const message = `the top of the book of ${guard.key.instrument} is not what the ticker says at update ${since}`
     this.#tell(guard, 'book-suspect', message)
+  }
+
+  odd(guard: BookGuard): void {
+    const { tick, step, time } = guard.proof?.oddities ?? { tick: 0, step: 0, time: 0 }
+    const found = `${tick} prices off the tick, ${step} quantities off the step, ${time} updates back in time`
+    this.#tell(guard, 'book-odd', `the deltas of ${guard.key.instrument} hold what is hardly true so far: ${found}`)
   }
 
   mismatched(guard: BookGuard, mismatch: Mismatch): void {

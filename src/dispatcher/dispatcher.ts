@@ -297,7 +297,8 @@ export class Dispatcher implements VenueSink {
 
   /** The venue's words about its instruments, as often as they are fetched. */
   instrumentsChanged(infos: readonly InstrumentInfo[]): void {
-    for (const { instrument, status } of infos) {
+    for (const { instrument, status, tickSize: tick, stepSize: step } of infos) {
+      this.#guards.judgeBy(instrument, { tick, step })
       const halted = status !== '' && status !== 'TRADING'
       if (halted) this.#halted.add(instrument)
       else this.#halted.delete(instrument)

@@ -106,10 +106,12 @@ function carryOne(market: Market, stats: DispatcherStats): void {
 }
 
 function carryBooks(market: Market, stats: BookStats): void {
-  const { bookChecks, bookMismatches, bookResyncs, bookQuarantines, books, booksBlind, bookProofBytes } = bookMetrics
+  const { bookChecks, bookMismatches, bookResyncs, bookOddities, bookQuarantines, books, booksBlind, bookProofBytes } =
+    bookMetrics
   for (const [outcome, count] of Object.entries(stats.checks)) bookChecks.inc({ market, outcome }, count)
   for (const [reason, count] of Object.entries(stats.mismatches)) bookMismatches.inc({ market, reason }, count)
   for (const [reason, count] of Object.entries(stats.resyncs)) bookResyncs.inc({ market, reason }, count)
+  for (const [kind, count] of Object.entries(stats.oddities)) bookOddities.inc({ market, kind }, count)
   bookQuarantines.inc({ market }, stats.quarantines)
   for (const [quality, count] of Object.entries(stats.qualities)) books.set({ market, quality }, count)
   booksBlind.set({ market }, stats.blind)

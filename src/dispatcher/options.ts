@@ -82,6 +82,7 @@ export interface DispatcherIncident {
     | 'sink-changed'
     | 'book-resync'
     | 'book-suspect'
+    | 'book-odd'
     | 'book-mismatch'
     | 'book-quarantined'
     | 'book-released'

@@ -23,6 +23,12 @@ export const bookMetrics = {
     labelNames: ['market', 'reason'] as const,
     registers,
   }),
+  bookOddities: new Counter({
+    name: 'meltica_book_oddities_total',
+    help: 'Prices off the tick, quantities off the step, deltas back in time; a snapshot is asked for and shows what it is',
+    labelNames: ['market', 'kind'] as const,
+    registers,
+  }),
   bookQuarantines: new Counter({
     name: 'meltica_book_quarantines_total',
     help: 'Times a book that failed again and again was left alone; an alarm',

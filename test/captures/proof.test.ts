@@ -1,10 +1,20 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect } from 'chai'
 import { BookProof } from '../../src/domain/book/proof.ts'
-import { asVenueSymbol } from '../../src/domain/instrument.ts'
-import { parseDepth } from '../../src/venues/binance/answers.ts'
+import type { Grid } from '../../src/domain/book/shadow-book.ts'
+import { asMarket, asVenueSymbol, type VenueSymbol } from '../../src/domain/instrument.ts'
+import { parseDepth, parseExchangeInfo } from '../../src/venues/binance/answers.ts'
 import { FrameParser } from '../../src/venues/binance/frames.ts'
 import type { VenueBookDelta, VenueBookSnapshot, VenueQuote } from '../../src/venues/venue.ts'
-import { binanceCaptures, type CaptureLine, capturePath, needRecording, readCapture } from '../support/capture.ts'
+import {
+  binanceCaptures,
+  type CaptureLine,
+  capturePath,
+  needRecording,
+  readCapture,
+  recordings,
+} from '../support/capture.ts'
 import { randomOf, withCorruptedTop } from '../support/variants.ts'
 
 const BIG = 'binance-spot-btcusdt-ethusdt-20240808'
@@ -28,6 +38,15 @@ function storyOf(lines: readonly CaptureLine[], symbol: string): Told[] {
   return story
 }
 
+/** What the venue said of these in October 2021, before its captures; null where nothing is recorded. */
+function gridOf(symbol: VenueSymbol | undefined): Grid | null {
+  const path = join(recordings, 'fixtures', 'binance', 'rest', 'recorded', 'exchangeInfo-2021-10.json')
+  if (!existsSync(path)) return null
+  const { instruments } = parseExchangeInfo(JSON.parse(readFileSync(path, 'utf8')), asMarket('BINANCE-SPOT'))
+  const info = instruments.find((one) => one.symbol === symbol)
+  return info === undefined ? null : { tick: info.tickSize, step: info.stepSize }
+}
+
 interface Found {
   readonly proof: BookProof
   /** How many deltas were taken before each mismatch was told. */
@@ -40,6 +59,8 @@ interface Found {
 /** Feeds a proof as the dispatcher does; `copies` connections bring everything, each `lag` events behind the one before. */
 function prove(story: readonly Told[], copies = 1, lag = 0): Found {
   const proof = new BookProof()
+  const grid = gridOf(story[0]?.symbol)
+  if (grid !== null) proof.judgeBy(grid)
   const found: Found = { proof, mismatches: [], firstWrong: null, deltas: 0 }
   let buffer: VenueBookDelta[] = []
   const take = (event: Told, line: number): void => {
@@ -87,6 +108,7 @@ describe('the proof of books over recorded captures', function () {
           const { proof, mismatches } = prove(story, copies, lag)
           expect(mismatches, `${symbol} by ${copies} lines, lag ${lag}`).to.deep.equal([])
           expect(proof.counts, symbol).to.include({ wrong: 0, doubtful: 0 })
+          expect(proof.oddities, symbol).to.deep.equal({ tick: 0, step: 0, time: 0 })
         }
       }
     })

@@ -3,7 +3,7 @@ import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
 import { Book } from '../../src/domain/book/book.ts'
 import type { Level } from '../../src/domain/event.ts'
 import { BTC, Story } from './story.ts'
-import { allRules, tableOf, type World } from './world.ts'
+import { allRules, info, tableOf, type World } from './world.ts'
 
 const limits = defaultDispatcherLimits
 
@@ -152,6 +152,37 @@ describe('a book that is proved', () => {
     expect([bids, asks]).to.deep.equal([story.book.topBids(1000), story.book.topAsks(1000)])
     expect(world.dispatcher.stats().books.mismatches).to.deep.equal({})
     expect(world.dispatcher.stats().snapshotRequests).to.equal(2)
+  })
+
+  it('is compared with the venue when a delta is odd, and found wrong only where the venue says so', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    world.dispatcher.instrumentsChanged([info('BTC-USDT')])
+    // An old order beside the tick of today, and what it leaves of a new one.
+    story.change([['99.985', '2.000001']])
+    await world.advance(1_000)
+    expect(world.dispatcher.stats().books).to.deep.include({
+      ...{ oddities: { tick: 1, step: 1, time: 0 }, resyncs: { start: 1, suspect: 1 }, mismatches: {} },
+    })
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
+    expect(world.incidents.map(({ kind }) => kind)).to.deep.equal(['book-odd'])
+    story.answer()
+    await world.settle()
+    for (let round = 0; round < 5; round++) {
+      story.change([['99.984', `${round + 1}.000001`]])
+      await world.advance(1_000)
+    }
+    expect(world.dispatcher.stats().books.resyncs, 'seen to be so').to.deep.equal({ start: 1, suspect: 1 })
+    expect(world.dispatcher.stats().books.mismatches).to.deep.equal({})
+    world.dispatcher.instrumentsChanged([{ ...info('BTC-USDT'), tickSize: '0.001' }])
+    story.change([['99.70', '6']], [], { bids: [['99.70', '6.000001']] })
+    await world.advance(1_000)
+    story.answer()
+    await world.settle()
+    expect(world.dispatcher.stats().books).to.deep.include({
+      ...{ resyncs: { start: 1, suspect: 2 }, mismatches: { audit: 1 } },
+    })
+    expect(readers(world)).to.deep.equal(story.book.topBids(20))
   })
 
   it('waits with the snapshot until the stream is where it stands', async () => {

@@ -1,7 +1,7 @@
 import type { Level } from '../event.ts'
 import { Mismatch } from '../quality.ts'
 import { decimalKey } from './decimal-key.ts'
-import { type LevelChanges, ShadowBook, type ShadowSide } from './shadow-book.ts'
+import { type Grid, type LevelChanges, ShadowBook, type ShadowSide } from './shadow-book.ts'
 import { type BestPrices, type KeyedPrices, Tickers } from './tickers.ts'
 
 /** Absolute levels of the closed range of update ids `first`..`last`. */
@@ -60,6 +60,19 @@ export interface ProofCounts {
 }
 
 /**
+ * What a venue hardly does, and may do all the same: after a change of its tick an old order stands between the new ones, a
+ * change is in force before it is known here, a clock is set back. So it proves nothing, and is a reason to look.
+ */
+export interface ProofOddities {
+  /** New levels at a price that is no multiple of the tick. What stands there already may be from before. */
+  tick: number
+  /** Quantities that are no multiple of the step. */
+  step: number
+  /** Updates older by the venue's clock than the one before them. */
+  time: number
+}
+
+/**
  * Proof instead of trust: a second book from the venue's own updates, whose top must be what the venue's ticker says.
  *
  * Binance publishes no checksum. After an update with last id `u` the ticker with the greatest id up to `u` must equal the
@@ -80,6 +93,9 @@ export class BookProof {
   #have = -1
   #held: { readonly update: BookUpdate; readonly line: number; readonly receivedUs: number }[] = []
   #pending: Verdict[] = []
+  /** Venue's clock of the newest update, us; 0 while unknown. */
+  #venueUs = 0
+  #earlier = 0
   #wrongInRow = 0
   #doubtfulInRow = 0
   /** The last wrong verdict came by newer tickers. */
@@ -93,6 +109,22 @@ export class BookProof {
   #ask = 0
   #askQuantity = 0
   #topFirst = 0
+
+  /** Prices and quantities are multiples of these from now on. */
+  judgeBy(grid: Grid): void {
+    this.#book.judgeBy(grid)
+  }
+
+  /** All oddities ever; cheap enough to be asked after every update. */
+  get oddCount(): number {
+    const { bids, asks } = this.#book
+    return bids.offTick + asks.offTick + bids.offStep + asks.offStep + this.#earlier
+  }
+
+  get oddities(): ProofOddities {
+    const { bids, asks } = this.#book
+    return { tick: bids.offTick + asks.offTick, step: bids.offStep + asks.offStep, time: this.#earlier }
+  }
 
   get have(): number {
     return this.#have
@@ -234,6 +266,7 @@ export class BookProof {
   /** Waits for a snapshot. */
   goBlind(): void {
     this.#have = -1
+    this.#venueUs = 0
     this.#held = []
     this.#pending = []
     this.#wrongInRow = 0
@@ -245,6 +278,9 @@ export class BookProof {
     const book = this.#book
     const bidsBefore = book.bids.count
     const asksBefore = book.asks.count
+    const venueUs = update.venueTimeUs ?? 0
+    if (venueUs < this.#venueUs && venueUs > 0) this.#earlier++
+    else if (venueUs > 0) this.#venueUs = venueUs
     book.apply(update)
     this.#have = update.last
     this.#noteTop(update.first)
@@ -259,8 +295,8 @@ export class BookProof {
     ) {
       return this.#tell(Mismatch.Emptied, update.last)
     }
-    const found = this.#pending.length === 0 ? null : this.#concludeBefore(update.venueTimeUs ?? 0, line)
-    if (found === null) this.#judge(line, receivedUs, update.venueTimeUs ?? 0)
+    const found = this.#pending.length === 0 ? null : this.#concludeBefore(venueUs, line)
+    if (found === null) this.#judge(line, receivedUs, venueUs)
     return found
   }
 

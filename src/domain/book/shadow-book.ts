@@ -8,6 +8,10 @@ const LEVELS_SLACK = 96
 const CAPACITY_MIN = 64
 /** Moving so few entries by hand costs less than `copyWithin`. */
 const NEAR_END = 24
+/** A number of ticks is whole up to what doubles make of it. */
+const GRID_TOLERANCE = 1e-3
+/** With more ticks or steps than this the tolerance says nothing. */
+const GRID_MAX = 1e12
 const COMMA = 0x2c
 const OPEN = 0x5b
 
@@ -19,6 +23,12 @@ export class ShadowSide {
   count = 0
   /** Below this key nothing is known: the worst level of a snapshot that was cut, or of what was kept. */
   edge = Number.NEGATIVE_INFINITY
+  /** New levels whose price is no multiple of the tick, and quantities that are none of the step, ever seen. */
+  offTick = 0
+  offStep = 0
+  /** Zero: nothing is judged. */
+  #ticksPerUnit = 0
+  #stepsPerUnit = 0
   readonly #sign: 1 | -1
   #keys = new Float64Array(CAPACITY_MIN)
   #quantities = new Float64Array(CAPACITY_MIN)
@@ -42,6 +52,11 @@ export class ShadowSide {
 
   keyOf(price: string): number {
     return this.#sign * decimalKey(price)
+  }
+
+  judgeBy({ tick, step }: Grid): void {
+    this.#ticksPerUnit = perUnit(tick)
+    this.#stepsPerUnit = perUnit(step)
   }
 
   /** Nothing of before stays. `whole`: the levels are all there are, so nothing beyond them is unknown. */
@@ -84,10 +99,12 @@ export class ShadowSide {
     if (key < this.edge) return
     const keys = this.#keys
     const at = this.#find(key)
+    if (isOff(quantity * this.#stepsPerUnit)) this.offStep++
     if (at >= 0 && keys[at] === key) {
       if (quantity === 0) this.#remove(at)
       else this.#quantities[at] = quantity
     } else if (quantity !== 0) {
+      if (isOff(key * this.#ticksPerUnit)) this.offTick++
       this.#insert(at + 1, key, quantity)
     }
   }
@@ -189,6 +206,23 @@ export class ShadowSide {
   }
 }
 
+/** What prices and quantities are multiples of, as the venue says; '' where it says nothing. */
+export interface Grid {
+  readonly tick: string
+  readonly step: string
+}
+
+function perUnit(unit: string): number {
+  const size = Number(unit)
+  if (!(size > 0)) return 0
+  const count = 1 / size
+  return Math.abs(count - Math.round(count)) < GRID_TOLERANCE ? Math.round(count) : count
+}
+
+function isOff(count: number): boolean {
+  return Math.abs(count - Math.round(count)) > GRID_TOLERANCE && Math.abs(count) < GRID_MAX
+}
+
 /** Absolute levels; where they are at hand as text too, that is read instead, and nobody takes it apart. */
 export interface LevelChanges {
   readonly bids: readonly Level[]
@@ -220,6 +254,11 @@ export class ShadowBook {
       this.bids.applyText(bidsText)
       this.asks.applyText(asksText)
     }
+  }
+
+  judgeBy(grid: Grid): void {
+    this.bids.judgeBy(grid)
+    this.asks.judgeBy(grid)
   }
 
   /** Somebody bids what somebody else asks, or more: no true book does. */

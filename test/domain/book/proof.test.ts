@@ -104,6 +104,44 @@ describe('the proof of a book', () => {
     expect(proof.counts).to.include({ right: 2, wrong: 0 })
   })
 
+  it('counts what a venue hardly tells, and calls none of it wrong', () => {
+    const proof = begun()
+    proof.judgeBy({ tick: '0.01000000', step: '0.00100000' })
+    const tell = (first: number, bids: [string, string][], asks: [string, string][], venueTimeUs: number) =>
+      proof.update({ ...update(first, first, bids, asks), venueTimeUs }, 1, 0)
+    tell(11, [['99.95', '1.001']], [['100.07', '63123.456']], 5_000)
+    expect(proof.oddities).to.deep.equal({ tick: 0, step: 0, time: 0 })
+    tell(12, [['99.955', '1']], [['100.0700', '0.0005']], 5_000)
+    expect(proof.oddities, 'a new price, a quantity').to.deep.equal({ tick: 1, step: 1, time: 0 })
+    tell(13, [['99.955', '2']], [['100.071', '0']], 4_999)
+    expect(proof.oddities, 'what stands already, what goes, and time').to.deep.equal({ tick: 1, step: 1, time: 1 })
+    const [bids, asks] = [[['99.95', '1']], [['100.07', '1']]] as [Level[], Level[]]
+    proof.join({ last: 13, bids, asks, depth: 1 }, [])
+    tell(14, [['1.001', '1']], [], 5_000)
+    expect(proof.oddities, 'beyond what is known').to.deep.equal({ tick: 1, step: 1, time: 1 })
+    proof.judgeBy({ tick: '0.001', step: '' })
+    tell(15, [['99.956', '1.00001']], [], 5_001)
+    expect(proof.oddities, 'by the newest words').to.deep.equal({ tick: 1, step: 1, time: 1 })
+    expect(proof.counts).to.include({ wrong: 0, doubtful: 0 })
+  })
+
+  it('takes no multiple for another number, however many ticks it is', () => {
+    for (const tick of ['0.00000001', '0.0001', '0.01', '0.05', '0.25', '0.5', '1', '5', '10', '1000']) {
+      const proof = begun()
+      proof.judgeBy({ tick, step: tick })
+      const size = BigInt(Math.round(Number(tick) * 1e8))
+      for (let id = 11; id < 3_000; id++) {
+        const units = size * BigInt(Math.round(Math.random() * 10 ** (id % 14)) + 1)
+        const text = units.toString().padStart(9, '0')
+        const decimal = `${text.slice(0, -8)}.${text.slice(-8)}`
+        if (units < 10_000_000_000n) proof.update(update(id, id, [[decimal, decimal]]), 1, 0)
+        else proof.update(update(id, id, [], [[decimal, decimal]]), 1, 0)
+        proof.update(update(id, id, [[decimal, '0']], [[decimal, '0']]), 1, 0)
+      }
+      expect([tick, proof.oddities.tick, proof.oddities.step]).to.deep.equal([tick, 0, 0])
+    }
+  })
+
   it('calls a crossed book a mismatch at once', () => {
     expect(begun().update(update(11, 12, [['100.05', '1']]), 1, 0)).to.equal('crossed')
   })
