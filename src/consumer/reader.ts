@@ -87,7 +87,8 @@ export type BookStep =
   /** There is no whole book to apply this to: nothing before it, or entries were lost. */
   | 'unjoined'
 
-const WHOLE = new Set<string>([Quality.Live, Quality.Stale, Quality.Crossed])
+/** CROSSED is none of them: it covers that updates are missing too, where a book is broken and doubted at once. */
+const WHOLE = new Set<string>([Quality.Live, Quality.Stale])
 
 /** The book of one instrument, kept from its `ORDERBOOK` stream. */
 export class BookReader {

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import type { Entry } from '../../src/bus/contract.ts'
+import type { BookRecord } from '../../src/consumer/book-source.ts'
 import { BookReader, StreamCursor } from '../../src/consumer/reader.ts'
 import { NaiveBook } from '../support/oracle.ts'
 
@@ -57,6 +58,18 @@ const gap = (range?: [number, number]) =>
   }) as unknown as Entry
 
 describe('the book of a stream', () => {
+  it('is whole from its record only where the word hides nothing; the next delta that continues it shows that it is', () => {
+    const record = { bids: [['1.0', '2']], asks: [['2.0', '2']], venueSeq: '7' }
+    const joined = ['LIVE', 'STALE', 'CROSSED', 'GAPPED', 'SYNCING', 'HALTED', 'QUARANTINED'].map((quality) => {
+      const book = BookReader.from({ ...record, quality } as unknown as BookRecord)
+      const before = book.joined
+      expect(book.step(delta(8, 9, [['1.1', '1']])), quality).to.equal('applied')
+      return [quality, before, book.joined]
+    })
+    expect(joined.filter(([, before]) => before).map(([quality]) => quality)).to.deep.equal(['LIVE', 'STALE'])
+    expect(joined.every(([, , after]) => after)).to.equal(true)
+  })
+
   it('applies deltas that continue it or overlap it, and leaves out what it has', () => {
     const book = new BookReader()
     expect(book.step(delta(1, 2))).to.equal('unjoined')
