@@ -13,6 +13,7 @@ const MERGED_LEVELS_MAX = 5_000
  * - `KLINE`: of the updates of one bar the newest; the final one of every bar stays.
  * - `DELTA`: of deltas in a row one with the joined range and the last quantity of every level any of them touched. Levels are
  *   absolute, so a book anywhere inside the range that takes it stands where the deltas one by one would have brought it.
+ *   Not over a change of the word on the book.
  * - Nothing else: trades, what an answer of Redis is owed for, what was in a stream before.
  *
  * The `merged` of the payload says how many others an event stands for. An event that begins a line after an
@@ -90,6 +91,8 @@ function withMerged(data: string, merged: number): string {
 }
 
 function continues(before: LineOffer, delta: LineOffer): boolean {
+  // Two words on one entry would be one of them on what the other is about.
+  if (delta.quality !== before.quality) return false
   return delta.declare === '' && delta.low <= before.high + 1 && delta.low >= before.low && delta.high > before.high
 }
 

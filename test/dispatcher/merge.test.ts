@@ -61,6 +61,16 @@ describe('what waits for a bus that cannot keep up', () => {
     expect(merged.map(({ declare }) => declare)).to.deep.equal(['', 'disconnect'])
   })
 
+  it('merges no deltas over a change of the word on their book', () => {
+    const words = ['LIVE', 'LIVE', 'CROSSED', 'CROSSED', 'LIVE'] as const
+    const deltas = words.map((quality, at) => ({ ...offer(world.delta(at + 1, at + 1)), quality }))
+    expect(mergeOffers(deltas).map(({ first, id, quality }) => `${first}-${id} ${quality}`)).to.deep.equal([
+      '1-2 LIVE',
+      '3-4 CROSSED',
+      '5-5 LIVE',
+    ])
+  })
+
   it('never merges trades, nor what was in a stream before', () => {
     const trades = [1, 2].map((id) => offer(world.trade(id)))
     expect(mergeOffers(trades)).to.deep.equal(trades)
