@@ -198,7 +198,11 @@ function resync(table: TableData, command: Of<'resync'>, facts: StepFacts): Step
   if (!table.wants(market, instrument, 'ORDERBOOK')) {
     return refuse(AnswerCode.NotSubscribed, `nobody is subscribed to ORDERBOOK of ${instrument}, or it is paused`)
   }
-  const mark: Mark = { kind: 'resync', market, instrument, reason, atUs: facts.nowUs, version: table.version + 1 }
+  const { issuer } = command
+  const mark: Mark = {
+    ...{ kind: 'resync', market, instrument, reason, issuer },
+    ...{ atUs: facts.nowUs, version: table.version + 1 },
+  }
   return {
     kind: 'changed',
     changes: [{ part: 'marks', field: `resync:${market}:${instrument}`, value: mark }],

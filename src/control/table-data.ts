@@ -8,6 +8,8 @@ export type Mark =
       readonly market: string
       readonly instrument: string
       readonly reason: string
+      /** Absent where a process of an older version wrote it. */
+      readonly issuer?: string
       readonly atUs: number
       readonly version: number
     }

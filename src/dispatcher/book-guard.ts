@@ -227,7 +227,11 @@ export class BookGuard {
   }
 
   /** A new snapshot on somebody's wish; `done` when it, or one that came meanwhile, stands in the stream. */
-  ask(done: () => void): void {
+  ask(byOperator: boolean, done: () => void): void {
+    if (byOperator && this.#quality.quarantinedUntilMs > 0) {
+      this.fact({ kind: 'retried' })
+      this.#owner.released(this)
+    }
     if (this.#asked.length < ASKED_MAX) this.#asked.push(done)
     else this.counts.resyncsUnanswered++
     this.want('asked')

@@ -325,9 +325,12 @@ export class Dispatcher implements VenueSink {
     if (line !== undefined) this.#filling.open(line.key, bars)
   }
 
-  /** Fetches a new snapshot of an instrument's book; `done` when it stands in the stream. */
-  resync(instrument: Instrument, done: () => void): void {
-    this.#bookOf(instrument)?.guard.ask(done)
+  /**
+   * Fetches a new snapshot of an instrument's book; `done` when it stands in the stream. Of a book in quarantine that is when the
+   * quarantine is over, which the wish of an operator ends.
+   */
+  resync(instrument: Instrument, byOperator: boolean, done: () => void): void {
+    this.#bookOf(instrument)?.guard.ask(byOperator, done)
   }
 
   /** State of an instrument's book, null where none is routed. */

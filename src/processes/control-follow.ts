@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ChannelGate } from '../control/channel-gate.ts'
-import type { ChannelState, ControlledChannel } from '../control/contract.ts'
+import { type ChannelState, CONDUCTOR_ISSUER, type ControlledChannel } from '../control/contract.ts'
 import { type Change, channelKey, type Mark, type TableData } from '../control/table-data.ts'
 import { ControlledRoutes, fedKey, topicsOf } from '../dispatcher/controlled-table.ts'
 import type { DispatchTable, TopicNames } from '../dispatcher/table.ts'
@@ -30,7 +30,8 @@ export interface TableFollowerParts {
   held(): ReadonlySet<number>
   /** The table was written anew, or is another one: what stood beside it may be gone. */
   anew(): void
-  resync(instrument: Instrument): void
+  /** `byOperator`: a person asks, who knows more than the limits of what is tried again and again. */
+  resync(instrument: Instrument, byOperator: boolean): void
   drain(): void
   failed(error: unknown): void
 }
@@ -227,7 +228,8 @@ export class TableFollower {
   #obey(mark: Mark): void {
     if (mark.kind === 'resync') {
       if (mark.market === this.#parts.market && this.#holds(mark.instrument)) {
-        this.#parts.resync(mark.instrument as Instrument)
+        const byConductor = mark.issuer?.startsWith(CONDUCTOR_ISSUER) ?? false
+        this.#parts.resync(mark.instrument as Instrument, !byConductor)
       }
     } else if (mark.worker === this.#parts.worker && mark.atUs >= this.#startedUs) this.#parts.drain()
   }

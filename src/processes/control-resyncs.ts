@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { ResyncRequests } from '../conductor/resync-requests.ts'
-import type { ControlClient } from '../control/contract.ts'
+import { CONDUCTOR_ISSUER, type ControlClient } from '../control/contract.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { metrics } from '../telemetry/metrics.ts'
@@ -30,7 +30,7 @@ export function resyncCommands({ control, worker, clock, logger, tellOps }: Resy
           ...{
             id: randomUUID(),
             type: 'resync',
-            issuer: `conductor:${worker}`.slice(0, NAME_MAX),
+            issuer: `${CONDUCTOR_ISSUER}${worker}`.slice(0, NAME_MAX),
             consumer: 'conductor',
           },
           ...{ trace: randomBytes(16).toString('hex'), issuedAtUs: clock.nowUs(), payload: { ...name, reason } },

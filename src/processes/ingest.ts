@@ -116,7 +116,7 @@ export class Ingest {
       use: (table, unheard) => this.#useTable(table, unheard),
       held: () => this.#share.held,
       anew: () => this.#writeAgain(),
-      resync: (instrument) => this.#resync(instrument),
+      resync: (instrument, byOperator) => this.#resync(instrument, byOperator),
       drain: () => this.#drained.resolve(),
       failed: (error) => parts.logger.warn('table-unfollowed', 'a change of the table is followed later', { error }),
     })
@@ -357,10 +357,10 @@ export class Ingest {
     if (taken.size > 0) this.#follower.taken(taken)
   }
 
-  #resync(instrument: Instrument): void {
+  #resync(instrument: Instrument, byOperator: boolean): void {
     const topic = { topic: `rest:depth:${instrument}`, instrument, type: Channel.OrderBook, interval: '' }
     this.#reporter.fetched(topic, 'requested')
-    this.#dispatcher?.resync(instrument, () => this.#reporter.fetched(topic, 'flowing'))
+    this.#dispatcher?.resync(instrument, byOperator, () => this.#reporter.fetched(topic, 'flowing'))
   }
 
   /** Instruments whose trades this process takes now. */

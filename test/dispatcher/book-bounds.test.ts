@@ -13,7 +13,7 @@ describe('what finds no room beside a book', () => {
     world.rest.snapshots[0]?.answer(world.snapshot(1))
     await world.settle()
     let answered = 0
-    for (let wish = 0; wish < 102; wish++) world.dispatcher.resync(asInstrument('BTC-USDT'), () => answered++)
+    for (let wish = 0; wish < 102; wish++) world.dispatcher.resync(asInstrument('BTC-USDT'), true, () => answered++)
     for (let id = 2; id < 13; id++) world.dispatcher.event(world.delta(id, id))
     await world.settle()
     const text = await registry.metrics()

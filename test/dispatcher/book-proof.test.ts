@@ -135,6 +135,42 @@ describe('a book that is proved', () => {
     expect(world.incidents.some(({ kind }) => kind === 'book-released')).to.equal(true)
   })
 
+  it('is out of quarantine at once when an operator asks for it, and not because a conductor doubts it', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    for (let failure = 1; failure <= 5; failure++) {
+      story.change([['99.50', `${failure}`]], [], { bids: [['100.50', '1']] })
+      await world.advance(100)
+      if (failure < 5) story.answer()
+      await world.settle()
+    }
+    const asked = world.rest.snapshots.length
+    let done = false
+    world.dispatcher.resync(BTC, false, () => {})
+    await world.advance(5_000)
+    expect([world.dispatcher.bookShown(BTC)?.quality, world.rest.snapshots.length]).to.deep.equal([
+      'QUARANTINED',
+      asked,
+    ])
+    world.dispatcher.resync(BTC, true, () => {
+      done = true
+    })
+    await world.settle()
+    expect(world.rest.snapshots).to.have.length(asked + 1)
+    expect(world.incidents.some(({ kind }) => kind === 'book-released')).to.equal(true)
+    expect(world.dispatcher.bookShown(BTC)?.quality, 'until it has come').to.equal('CROSSED')
+    story.answer()
+    await world.settle()
+    expect([done, world.dispatcher.bookShown(BTC)?.quality]).to.deep.equal([true, 'LIVE'])
+    for (let failure = 1; failure <= 4; failure++) {
+      story.change([['99.50', `${failure}`]], [], { bids: [['100.50', '1']] })
+      await world.advance(100)
+      story.answer()
+      await world.settle()
+    }
+    expect(world.dispatcher.bookShown(BTC)?.quality, 'it counts anew').to.equal('LIVE')
+  })
+
   it('gets a snapshot every three minutes, rolled forward to the delta it stands behind', async () => {
     const story = await Story.begin()
     const { world } = story
