@@ -1,4 +1,4 @@
-import { BookProof, type BookUpdate, isSoundSnapshot } from '../domain/book/proof.ts'
+import { BookProof, type BookUpdate } from '../domain/book/proof.ts'
 import { rollForward } from '../domain/book/roll.ts'
 import type { Grid } from '../domain/book/shadow-book.ts'
 import { GapCause, type Level, type Quality } from '../domain/event.ts'
@@ -328,10 +328,6 @@ export class BookGuard {
 
   /** The venue's answer; true when the line shall take it, to be joined by it. */
   answered(snapshot: VenueBookSnapshot): boolean {
-    if (this.proof !== null && !isSoundSnapshot(snapshot)) {
-      this.want(this.#reason, true)
-      return false
-    }
     const { joined, unproven } = this.line
     if (joined && !unproven) {
       if (this.#recorded === null) return false

@@ -1,5 +1,6 @@
 import type { OpenBars } from '../bus/open-gaps.ts'
 import type { RefusalReason } from '../bus/publish.ts'
+import { isSoundSnapshot } from '../domain/book/proof.ts'
 import { Channel, GapCause } from '../domain/event.ts'
 import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
 import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueSink } from '../venues/venue.ts'
@@ -467,9 +468,18 @@ export class Dispatcher implements VenueSink {
 
   #deliverSnapshot(key: LineKey, snapshot: VenueBookSnapshot): void {
     // A venue that has no book yet says -1.
-    if (snapshot.last < 0) this.#snapshots.want(key, true)
+    const isProved = this.#limits.books.proved
+    if (snapshot.last < 0) this.#oddSnapshot(key, 'of update -1')
+    else if (isProved && !isSoundSnapshot(snapshot)) this.#oddSnapshot(key, 'crossed, unsorted or with empty levels')
     else if (this.#guards.of(key.instrument)?.answered(snapshot) !== false)
       this.#push(key, snapshotOffer(snapshot, this.#trace(), false))
+  }
+
+  #oddSnapshot(key: LineKey, what: string): void {
+    const delayMs = this.#snapshots.odd(key)
+    const found = `expected the book of ${key.instrument}, found a snapshot that is none (${what})`
+    const message = `${found}, asking again in ${delayMs} ms`
+    this.#tell({ kind: 'snapshot-odd', message, instrument: key.instrument, channel: key.channel })
   }
 
   #offerTo(key: LineKey, event: VenueEvent): void {

@@ -98,6 +98,7 @@ function carryOne(market: Market, stats: DispatcherStats): void {
   bookBufferRestarts.inc({ market }, stats.bookBufferRestarts)
   bookSnapshotRequests.inc({ market }, stats.snapshotRequests)
   bookSnapshotFailures.inc({ market }, stats.snapshotFailures)
+  bookMetrics.bookSnapshotsOdd.inc({ market }, stats.snapshotsOdd)
   carryBooks(market, stats.books)
   carryLosses(market, stats)
   backfillTrades.inc({ market }, stats.backfillTrades)

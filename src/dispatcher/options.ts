@@ -70,6 +70,7 @@ export interface DispatcherIncident {
     | 'publish-failed'
     | 'publish-refused'
     | 'snapshot-failed'
+    | 'snapshot-odd'
     | 'backfill-failed'
     | 'backfill-lagging'
     | 'given-up'

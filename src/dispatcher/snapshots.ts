@@ -7,6 +7,9 @@ import { retryDelayMs } from './retry.ts'
 /** Wait before a snapshot is asked for again because the last one was too old; doubled each time up to the second. */
 const TOO_OLD_DELAY_MS = 200
 const TOO_OLD_DELAY_MS_MAX = 5_000
+/** The same because it was no book at all: that is the venue's doing, and asking often changes nothing. */
+const ODD_DELAY_MS = 200
+const ODD_DELAY_MS_MAX = 60_000
 
 export interface SnapshotRequestsOptions {
   readonly fetch: (symbol: VenueSymbol) => Promise<VenueBookSnapshot>
@@ -25,6 +28,8 @@ interface Wish {
   inFlight: boolean
   failures: number
   tooOld: number
+  /** Answers in a row that were no book. */
+  odd: number
   cancelWait: (() => void) | null
 }
 
@@ -39,6 +44,8 @@ export class SnapshotRequests {
   inFlight = 0
   requests = 0
   failures = 0
+  /** Answers that were no book. */
+  odds = 0
 
   constructor(options: SnapshotRequestsOptions) {
     this.#options = options
@@ -47,13 +54,24 @@ export class SnapshotRequests {
   want(key: LineKey, tooOld: boolean): void {
     let wish = this.#wishes.get(key.instrument)
     if (wish === undefined) {
-      wish = { key, wanted: false, inFlight: false, failures: 0, tooOld: 0, cancelWait: null }
+      wish = { key, wanted: false, inFlight: false, failures: 0, tooOld: 0, odd: 0, cancelWait: null }
       this.#wishes.set(key.instrument, wish)
     }
     wish.wanted = true
     if (wish.inFlight || wish.cancelWait !== null || this.#closed) return
     if (tooOld) this.#wait(wish, Math.min(TOO_OLD_DELAY_MS_MAX, TOO_OLD_DELAY_MS * 2 ** Math.min(wish.tooOld++, 10)))
     else this.#request(wish)
+  }
+
+  /** The answer that came was no book. Asks again later and later; answers after how many ms. */
+  odd(key: LineKey): number {
+    this.odds++
+    const wish = this.#wishes.get(key.instrument)
+    if (wish === undefined || wish.inFlight || wish.cancelWait !== null || this.#closed) return 0
+    wish.wanted = true
+    const delayMs = Math.min(ODD_DELAY_MS_MAX, ODD_DELAY_MS * 2 ** Math.min(wish.odd++, 20))
+    this.#wait(wish, delayMs)
+    return delayMs
   }
 
   /** The book stands without it. An answer under way is delivered all the same; the line judges it. */
@@ -63,6 +81,7 @@ export class SnapshotRequests {
     wish.wanted = false
     wish.tooOld = 0
     wish.failures = 0
+    wish.odd = 0
     wish.cancelWait?.()
     wish.cancelWait = null
   }

@@ -47,6 +47,8 @@ export interface DispatcherStats {
   readonly publishFailuresByReason: Readonly<Record<string, number>>
   readonly snapshotRequests: number
   readonly snapshotFailures: number
+  /** Answers that were no book: crossed, unsorted, of update -1. */
+  readonly snapshotsOdd: number
   readonly backfillTrades: number
   readonly backfillFailures: number
   /** Answers about bars that were asked for again because they lagged behind the stream. */
@@ -92,6 +94,7 @@ export function partStats(
     ringBytes: ring.bytes,
     snapshotRequests: snapshots.requests,
     snapshotFailures: snapshots.failures,
+    snapshotsOdd: snapshots.odds,
     backfillTrades: backfill.tradesFetched,
     backfillFailures: backfill.failures,
     backfillLagging: backfill.laggingAnswers,

@@ -23,6 +23,12 @@ export const bookMetrics = {
     labelNames: ['market', 'reason'] as const,
     registers,
   }),
+  bookSnapshotsOdd: new Counter({
+    name: 'meltica_book_snapshots_odd_total',
+    help: 'Snapshots of the venue that were no book: crossed, unsorted, of update -1; asked for again ever later',
+    labelNames: ['market'] as const,
+    registers,
+  }),
   bookOddities: new Counter({
     name: 'meltica_book_oddities_total',
     help: 'Prices off the tick, quantities off the step, deltas back in time; a snapshot is asked for and shows what it is',

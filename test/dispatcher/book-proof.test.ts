@@ -2,8 +2,9 @@ import { expect } from 'chai'
 import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
 import { Book } from '../../src/domain/book/book.ts'
 import type { Level } from '../../src/domain/event.ts'
+import type { VenueBookSnapshot } from '../../src/venues/venue.ts'
 import { BTC, Story } from './story.ts'
-import { allRules, info, tableOf, type World } from './world.ts'
+import { allRules, info, tableOf, World } from './world.ts'
 
 const limits = defaultDispatcherLimits
 
@@ -219,6 +220,32 @@ describe('a book that is proved', () => {
       ...{ resyncs: { start: 1, suspect: 2 }, mismatches: { audit: 1 } },
     })
     expect(readers(world)).to.deep.equal(story.book.topBids(20))
+  })
+
+  it('is asked for ever later while the venue answers with what is no book, which is told and counted', async () => {
+    const world = new World({ books: limits.books })
+    const story = new Story(world)
+    story.change([['99.00', '2']])
+    await world.settle()
+    const { bids, asks, ...rest } = story.snapshot()
+    const odd: VenueBookSnapshot[] = [
+      { ...rest, bids: asks, asks: bids },
+      { ...rest, bids: [...bids].reverse(), asks },
+      { ...rest, bids: [], asks: [], last: -1 },
+    ]
+    let tried = 0
+    for (let second = 0; second < 600; second++) {
+      if (world.rest.snapshots.length > tried) story.answer(odd[tried++ % odd.length])
+      await world.advance(1_000)
+    }
+    // 0.2 s, doubled up to a minute, and every minute from then on.
+    expect(tried).to.be.within(16, 19)
+    expect(world.dispatcher.stats()).to.include({ snapshotsOdd: tried })
+    expect(world.incidents.filter(({ kind }) => kind === 'snapshot-odd')).to.have.length(tried)
+    await world.advance(60_000)
+    story.answer()
+    await world.settle()
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
   })
 
   it('waits with the snapshot until the stream is where it stands', async () => {

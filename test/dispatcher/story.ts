@@ -3,6 +3,7 @@ import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
 import { Book } from '../../src/domain/book/book.ts'
 import type { Level } from '../../src/domain/event.ts'
 import { asInstrument } from '../../src/domain/instrument.ts'
+import type { VenueBookSnapshot } from '../../src/venues/venue.ts'
 import { World } from './world.ts'
 
 export const BTC = asInstrument('BTC-USDT')
@@ -48,7 +49,7 @@ export class Story {
     return { ...world.snapshot(last, symbol, this.book.topBids(depth)), asks: this.book.topAsks(depth), depth }
   }
 
-  answer(snapshot = this.snapshot()): void {
+  answer(snapshot: VenueBookSnapshot = this.snapshot()): void {
     this.world.rest.snapshots.at(-1)?.answer(snapshot)
   }
 
