@@ -58,6 +58,8 @@ export class Dispatcher implements VenueSink {
   /** Instruments that the venue says are not traded now. */
   readonly #halted = new Set<Instrument>()
   #bindings = new Map<string, Binding>()
+  /** Books by the topics of best prices that only prove them. */
+  #tickers = new Map<string, BookGuard>()
   readonly #tableLag: TableLag
   #table: DispatchTable
   readonly #shared: LineShared
@@ -211,12 +213,21 @@ export class Dispatcher implements VenueSink {
       bindings.set(topic, { ...binding, guard: this.#guards.of(instrument) })
     }
     this.#bindings = bindings
+    this.#tickers = new Map()
+    const proved = new Set<Instrument>()
+    for (const { topic, instrument } of table.tickers.values()) {
+      const guard = this.#guards.of(instrument)
+      if (guard !== null) this.#tickers.set(topic, guard)
+      proved.add(instrument)
+    }
     for (const line of this.#lines.values()) {
       if (!wanted.has(line)) line.stop()
       if (!line.stopped) continue
       if (line instanceof BookLine) this.#snapshots.drop(line.key)
       // No ticker comes any more, so the last one says nothing of what the book becomes.
-      else if (line.key.channel === Channel.Quote) this.#guards.of(line.key.instrument)?.tickersInterrupted()
+      else if (line.key.channel === Channel.Quote && !proved.has(line.key.instrument)) {
+        this.#guards.of(line.key.instrument)?.tickersInterrupted()
+      }
     }
   }
 
@@ -225,7 +236,7 @@ export class Dispatcher implements VenueSink {
     this.#received++
     const binding = this.#bindings.get(event.topic)
     if (binding === undefined || !fits(event, binding.route)) {
-      this.#unrouted(event)
+      this.#unrouted(event, connection)
       return
     }
     const { route, line, guard } = binding
@@ -252,7 +263,10 @@ export class Dispatcher implements VenueSink {
   interrupted(topics: readonly string[], cause: GapCause): void {
     for (const topic of topics) {
       const binding = this.#bindings.get(topic)
-      if (binding === undefined) continue
+      if (binding === undefined) {
+        this.#tickers.get(topic)?.tickersInterrupted()
+        continue
+      }
       // What overflowed because the bus does not take it is the bus's doing.
       const told = cause === GapCause.Overflow && binding.lane.failing ? GapCause.SinkDown : cause
       binding.line.interrupted(binding.route.interval, told)
@@ -448,7 +462,13 @@ export class Dispatcher implements VenueSink {
     this.#tell({ kind: 'refused', message, instrument: key.instrument, channel: key.channel })
   }
 
-  #unrouted(event: VenueEvent): void {
+  #unrouted(event: VenueEvent, connection: number): void {
+    const guard = this.#tickers.get(event.topic)
+    if (guard !== undefined && event.kind === 'quote' && event.symbol === guard.key.symbol) {
+      guard.ticker(event, connection)
+      this.#ignored++
+      return
+    }
     if (this.#table.ignored.has(event.topic) || this.#table.former?.has(event.topic)) {
       this.#ignored++
       return

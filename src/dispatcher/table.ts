@@ -43,15 +43,22 @@ export interface TopicRoute {
   /** KLINE, else ''. */
   readonly interval: string
   readonly filter: Filter | null
+  /** ORDERBOOK: the topic of the best prices that prove it; absent where it cannot be had. */
+  readonly ticker?: string
   /** Table version under which its events are offered; absent: the table's. */
   readonly version?: number
 }
+
+/** A topic that is subscribed to for the proof of a book alone: nobody wants the QUOTE of its instrument. */
+export type TickerRoute = Pick<TopicRoute, 'topic' | 'instrument' | 'symbol'>
 
 export interface DispatchTable {
   readonly version: number
   readonly market: Market
   readonly routes: ReadonlyMap<string, TopicRoute>
-  /** What to subscribe to, in the order of the routes. */
+  /** By topic; what comes by these enters no stream. */
+  readonly tickers: ReadonlyMap<string, TickerRoute>
+  /** What to subscribe to, in the order of the routes, and the tickers. */
   readonly topics: readonly string[]
   /** Topics that are there and meant to be left out: what comes by them is no error. */
   readonly ignored: ReadonlySet<string>
@@ -102,9 +109,13 @@ export function tableOf(
   { version, market, available }: Pick<DispatchTableInput, 'version' | 'market' | 'available'>,
   routes: ReadonlyMap<string, TopicRoute>,
 ): DispatchTable {
+  const tickers = new Map<string, TickerRoute>()
+  for (const { ticker, instrument, symbol } of routes.values()) {
+    if (ticker !== undefined && !routes.has(ticker)) tickers.set(ticker, { topic: ticker, instrument, symbol })
+  }
   const ignored = new Set<string>()
-  for (const topic of available ?? []) if (!routes.has(topic)) ignored.add(topic)
-  return { version, market, routes, topics: [...routes.keys()], ignored }
+  for (const topic of available ?? []) if (!routes.has(topic) && !tickers.has(topic)) ignored.add(topic)
+  return { version, market, routes, tickers, topics: [...routes.keys(), ...tickers.keys()], ignored }
 }
 
 export type OfferedTopics = ReadonlyMap<VenueSymbol, readonly NonNullable<ReturnType<TopicNames['parseTopic']>>[]>
@@ -149,10 +160,17 @@ export function routesFor(
       interval,
     }))
   }
+  const ticker = channel === Channel.OrderBook ? tickerFor(info, names, offered) : null
   const preferred = names.topicFor(channel, info.symbol)
   const fallback = there[0]?.topic ?? preferred
   const topic = offered === null || there.some((one) => one.topic === preferred) ? preferred : fallback
-  return [{ ...base, topic, numbering: '', interval: '' }]
+  return [{ ...base, topic, numbering: '', interval: '', ...(ticker === null ? {} : { ticker }) }]
+}
+
+/** A book always comes with its best prices, without which nothing proves it nor shows that it stands still. */
+function tickerFor({ symbol }: InstrumentInfo, names: TopicNames, offered: OfferedTopics | null): string | null {
+  if (offered === null) return names.topicFor(Channel.Quote, symbol)
+  return offered.get(symbol)?.find(({ channel }) => channel === Channel.Quote)?.topic ?? null
 }
 
 function numberingFor(

@@ -87,6 +87,8 @@ export class Ingest {
   #topics: ReadonlyMap<string, number> = new Map()
   #infos: readonly InstrumentInfo[] = []
   #routes: DispatchTable['routes'] = new Map()
+  /** Topics that prove books and feed no stream, so nothing is reported of them. */
+  #tickers: DispatchTable['tickers'] = new Map()
   #carried: ReadonlySet<string> = new Set()
   /** Those that are to flow no more, until the venue has said so. */
   readonly #stopping = new Set<string>()
@@ -191,10 +193,12 @@ export class Ingest {
       hooks: {
         // Where another process's line feeds the same stream nothing is missed, so a quiet book needs no snapshot.
         onTopicAcked: (topic) => {
-          this.#reporter.acked(topic)
+          if (this.#routes.has(topic)) this.#reporter.acked(topic)
           if (!this.#share.covers(this.#topics.get(topic) ?? -1)) dispatcher.topicAcked(topic)
         },
-        onTopicFlowing: (topic) => this.#reporter.flowing(topic),
+        onTopicFlowing: (topic) => {
+          if (this.#routes.has(topic)) this.#reporter.flowing(topic)
+        },
         onTopicStopped: (topic) => {
           this.#stopping.delete(topic)
           this.#reporter.stopped(topic)
@@ -318,7 +322,8 @@ export class Ingest {
         if (this.#closed) return
         this.#dispatcher?.instrumentsChanged(infos)
         const table = this.#follower.useInstruments(infos)
-        if (!isSameList(table.topics, [...this.#routes.keys()])) this.#useTable(table, new Set())
+        if (!isSameList(table.topics, [...this.#routes.keys(), ...this.#tickers.keys()]))
+          this.#useTable(table, new Set())
       } catch (error) {
         logger.warn('instruments-failed', 'the list of instruments could not be refreshed, the old one stays', {
           error,
@@ -331,15 +336,36 @@ export class Ingest {
   #useTable(table: DispatchTable, unheard: ReadonlySet<string>): void {
     const { partitions } = this.#parts.config
     const topics = new Map<string, number>()
-    for (const { topic, instrument } of table.routes.values()) {
-      topics.set(topic, partitionOf(MARKET, instrument, partitions))
+    for (const routes of [table.routes, table.tickers]) {
+      for (const { topic, instrument } of routes.values()) {
+        topics.set(topic, partitionOf(MARKET, instrument, partitions))
+      }
     }
     // What is only looked at belongs to no instrument; whoever has the first partition takes it.
     for (const topic of table.ignored) topics.set(topic, 0)
     this.#topics = topics
+    const before = this.#tickers
     this.#routes = table.routes
+    this.#tickers = table.tickers
     this.#dispatcher?.useTable(table, unheard)
     this.#share.topicsChanged()
+    this.#reportTickers(before)
+  }
+
+  /** Best prices that go on for the proof alone have stopped for whoever subscribed to them, and the other way round. */
+  #reportTickers(before: DispatchTable['tickers']): void {
+    for (const topic of this.#tickers.keys()) {
+      if (!before.has(topic) && this.#carried.has(topic)) this.#reporter.stopped(topic)
+    }
+    const begun = new Set<string>()
+    for (const topic of before.keys()) if (this.#routes.has(topic) && this.#carried.has(topic)) begun.add(topic)
+    if (begun.size === 0) return
+    for (const topic of begun) this.#reporter.requested(topic)
+    for (const { topic, ackedAtUs, state } of this.#connections?.status().topics ?? []) {
+      if (!begun.has(topic)) continue
+      if (ackedAtUs !== null) this.#reporter.acked(topic)
+      if (state === 'flowing') this.#reporter.flowing(topic)
+    }
   }
 
   #subscribe(topics: ReadonlySet<string>, fresh: readonly string[]): void {

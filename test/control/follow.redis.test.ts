@@ -147,6 +147,32 @@ describe('ingest processes that follow one table', function () {
     for (const id of ['third', 'clock']) await effective(gateway, command('unsubscribe', { subscriptionId: id }))
   })
 
+  it('leave the best prices of a book at the venue for its proof alone, and report them by who subscribed to them', async () => {
+    const [gateway] = gateways as [ControlBench]
+    const quotes = 'meltica:{7}:BINANCE-SPOT:BTC-USDT:QUOTE'
+    const deltas = 'meltica:{7}:BINANCE-SPOT:BTC-USDT:ORDERBOOK'
+    const streams = async (): Promise<string[]> => [...(await fleet.venueState()).streams].sort()
+    const both = ['btcusdt@bookTicker', 'btcusdt@depth@100ms']
+    const told = ({ topics }: CommandStory) => topics.map(({ topic, state }) => [topic, state])
+    expect(told(await effective(gateway, subscribe('book', 'BTC-USDT', 'ORDERBOOK')))).to.deep.equal([
+      ['btcusdt@depth@100ms', 'flowing'],
+    ])
+    expect(await streams()).to.deep.equal(both)
+    const before = await fleet.redis.client.xlen(quotes)
+    await pass(deltas)
+    expect(await fleet.redis.client.xlen(quotes)).to.equal(before)
+    const flowing = ['btcusdt@bookTicker', 'flowing']
+    expect(told(await effective(gateway, subscribe('quote', 'BTC-USDT', 'QUOTE')))).to.deep.equal([flowing])
+    await pass(quotes)
+    const stop = await effective(gateway, command('unsubscribe', { subscriptionId: 'quote' }))
+    expect(stop.topics[0]).to.include({ topic: 'btcusdt@bookTicker', state: 'stopped', version: stop.version })
+    const last = await lastId(quotes)
+    await pass(deltas)
+    expect([await lastId(quotes), await streams()]).to.deep.equal([last, both])
+    await effective(gateway, command('unsubscribe', { subscriptionId: 'book' }))
+    expect(await eventually(async () => (await streams()).length === 0)).to.equal(true)
+  })
+
   it('stop an instrument that is paused, and go on when it is resumed', async () => {
     const [gateway] = gateways as [ControlBench]
     const instrument = { market: 'BINANCE-SPOT', instrument: 'BTC-USDT' }

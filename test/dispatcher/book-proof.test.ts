@@ -57,7 +57,49 @@ describe('a book that is proved', () => {
     expect(readers(world)).to.deep.equal(story.book.topBids(20))
   })
 
-  it('is not held against the tickers of a QUOTE that nobody is subscribed to any more', async () => {
+  it('is proved also where nobody is subscribed to QUOTE, by tickers that enter no stream', async () => {
+    const table = tableOf(allRules.filter(({ type }) => type === 'ORDERBOOK'))
+    const story = await Story.begin({ table })
+    const { world } = story
+    for (let round = 1; round < 10; round++) story.change([['100.00', `${round}.5`]])
+    await world.settle()
+    expect(world.dispatcher.stats().books.checks).to.include({ right: 10, wrong: 0 })
+    story.change([['100.00', '2.5']], [], { bids: [['100.00', '25']] })
+    story.change([], [['100.01', '7']])
+    await world.advance(100)
+    expect(world.dispatcher.bookShown(BTC)).to.include({ quality: 'GAPPED', reason: 'ticker' })
+    expect(world.bus.ids('BTC-USDT', 'QUOTE')).to.deep.equal([])
+    expect(world.letters).to.deep.equal([])
+  })
+
+  it('is STALE also where nobody is subscribed to QUOTE', async () => {
+    const table = tableOf(allRules.filter(({ type }) => type === 'ORDERBOOK'))
+    const story = await Story.begin({ table, books: { ...limits.books, refreshMs: 3_600_000 } })
+    await story.world.advance(301_000)
+    story.ticker(1)
+    await story.world.advance(1_000)
+    expect(story.world.dispatcher.bookShown(BTC)).to.include({ quality: 'STALE', reason: 'silent' })
+  })
+
+  it('goes on being proved by the same tickers when nobody wants QUOTE any more, and when somebody does again', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    const table = tableOf()
+    const quotes = world.bus.ids('BTC-USDT', 'QUOTE').length
+    world.dispatcher.useTable({ ...tableOf(allRules.filter(({ type }) => type !== 'QUOTE')), version: 2 })
+    for (let round = 1; round < 10; round++) story.change([['100.00', `${round}.5`]])
+    await world.settle()
+    expect(world.bus.ids('BTC-USDT', 'QUOTE')).to.have.length(quotes)
+    world.dispatcher.useTable({ ...table, version: 3 })
+    for (let round = 1; round < 10; round++) story.change([['100.00', `${round}.25`]])
+    await world.settle()
+    expect(world.dispatcher.stats().books.checks).to.include({ right: 19, wrong: 0, doubtful: 0 })
+    // The gap of what nobody subscribed to, and what came since.
+    expect(world.bus.ids('BTC-USDT', 'QUOTE').length - quotes).to.be.within(9, 10)
+  })
+
+  it('is not held against the tickers of a connection that does not bring them any more', async () => {
+    const available = tableOf().topics.filter((topic) => !topic.endsWith('@bookTicker'))
     const story = await Story.begin()
     const { world } = story
     const table = tableOf()
@@ -65,7 +107,7 @@ describe('a book that is proved', () => {
       story.change([['100.00', `${at}.5`]], [['100.02', `${at}`]])
       await world.advance(100)
     }
-    world.dispatcher.useTable({ ...tableOf(allRules.filter(({ type }) => type !== 'QUOTE')), version: 2 })
+    world.dispatcher.useTable({ ...tableOf(allRules, undefined, available), version: 2 })
     for (let round = 1; round < 20; round++) await change(round)
     const { checks } = world.dispatcher.stats().books
     expect(checks).to.include({ wrong: 0, doubtful: 0 })

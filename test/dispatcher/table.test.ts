@@ -14,6 +14,20 @@ const rule = (type: RouteRule['type'], more: Partial<RouteRule> = {}): RouteRule
 })
 
 describe('the dispatch table', () => {
+  it('brings with every book the best prices that prove it, once, where they can be had', () => {
+    const one = [info('BTC-USDT')]
+    const alone = tableOf([rule('ORDERBOOK')], one)
+    expect([...alone.routes.keys()]).to.deep.equal(['btcusdt@depth@100ms'])
+    expect([...alone.tickers.keys()]).to.deep.equal(['btcusdt@bookTicker'])
+    expect(alone.topics).to.deep.equal(['btcusdt@depth@100ms', 'btcusdt@bookTicker'])
+    const both = tableOf([rule('ORDERBOOK'), rule('QUOTE')], one)
+    expect([both.tickers.size, both.topics]).to.deep.equal([0, ['btcusdt@depth@100ms', 'btcusdt@bookTicker']])
+    const replayed = tableOf([rule('ORDERBOOK')], one, ['btcusdt@depth@100ms', 'btcusdt@bookTicker', 'btcusdt@trade'])
+    expect([replayed.tickers.size, [...replayed.ignored]]).to.deep.equal([1, ['btcusdt@trade']])
+    const without = tableOf([rule('ORDERBOOK')], one, ['btcusdt@depth@100ms'])
+    expect([without.tickers.size, without.topics]).to.deep.equal([0, ['btcusdt@depth@100ms']])
+  })
+
   it('leads from patterns to topics, and back from each topic to its channel', () => {
     const instruments = ['BTC-USDT', 'BTC-EUR', 'ETH-USDT'].map((name) => info(name))
     const table = tableOf(
