@@ -6,6 +6,7 @@ import {
   type Doubt,
   enteringWord,
   isDoubt,
+  isSameWord,
   type Mismatch,
   newQuality,
   type QualityFact,
@@ -62,6 +63,8 @@ export interface GuardOwner {
   want(guard: BookGuard, reason: ResyncReason, tooOld: boolean): void
   /** The word shown is another one. */
   changed(guard: BookGuard): void
+  /** Whether another live process keeps this book too. */
+  covered(guard: BookGuard): boolean
   suspected(guard: BookGuard): void
   /** It holds what a venue hardly tells; a snapshot will show whether it is so. */
   odd(guard: BookGuard): void
@@ -211,6 +214,8 @@ export class BookGuard {
       // What was told meanwhile came behind it.
       if (shown !== asked || isSameWord(standing, this.#told)) return
       if (standing === null || !isDoubt(standing)) {
+        // Of two that keep it, one may know less than the other; only a doubt has to be seen.
+        if (this.#owner.covered(this) && !isDoubt(shown)) return
         if (standing?.quality !== shown.quality || standing.reason !== shown.reason) this.tell()
         return
       }
@@ -219,6 +224,12 @@ export class BookGuard {
     this.fact({ kind: 'heard', shown: standing })
     if (this.#isDue) this.tell()
     if (doubt === null && this.line.joined) this.#wantDoubted()
+  }
+
+  /** Another process that keeps this book too doubts it: there is one stream, and this one's deltas stand in it no better. */
+  doubtedElsewhere(standing: ShownQuality): void {
+    this.fact({ kind: 'heard', shown: standing })
+    if (this.line.joined) this.#wantDoubted()
   }
 
   #wantDoubted(tooOld = false): void {
@@ -533,10 +544,6 @@ export class BookGuard {
     this.#owner.mismatched(this, mismatch)
     if (!wasQuarantined && this.#quality.quarantinedUntilMs > 0) this.#owner.quarantined(this)
   }
-}
-
-function isSameWord(one: ShownQuality | null, other: ShownQuality | null): boolean {
-  return one?.quality === other?.quality && one?.reason === other?.reason && one?.sinceUs === other?.sinceUs
 }
 
 function updateOf(offer: LineOffer): BookUpdate {

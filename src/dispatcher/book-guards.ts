@@ -2,7 +2,7 @@ import type { QualityLog } from '../bus/book-quality.ts'
 import type { ProofOddities } from '../domain/book/proof.ts'
 import type { Grid } from '../domain/book/shadow-book.ts'
 import type { Instrument } from '../domain/instrument.ts'
-import type { Mismatch, ShownQuality } from '../domain/quality.ts'
+import { isDoubt, isSameWord, type Mismatch, type ShownQuality } from '../domain/quality.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Allowance } from './allowance.ts'
 import { BookGuard, type BookLimits, type GuardOwner, type ResyncReason } from './book-guard.ts'
@@ -24,6 +24,8 @@ export interface BookGuardsOptions {
   ready(key: LineKey): void
   trace(): string
   tell(incident: DispatcherIncident): void
+  /** Whether another live process keeps this book too. */
+  covered(instrument: Instrument): boolean
   readonly log: QualityLog | null
 }
 
@@ -59,6 +61,10 @@ export class BookGuards implements GuardOwner {
   readonly #reads: QualityReads | null
   /** Guards whose word is read, with what they showed when it was asked for. */
   readonly #reading = new Map<Instrument, ShownQuality>()
+  /** The words that were given away to be written. */
+  readonly #said = new Map<Instrument, ShownQuality>()
+  /** Guards whose better word waits until it is known that it covers nobody's doubt. */
+  readonly #untold = new Set<BookGuard>()
   #lookedMs: number
   /** Guards that have had something to say. */
   readonly #told = new Set<BookGuard>()
@@ -108,6 +114,7 @@ export class BookGuards implements GuardOwner {
     for (const [instrument, guard] of this.#guards) {
       if (!instruments.has(instrument)) {
         guard.leave()
+        this.#untold.delete(guard)
         this.#reading.delete(instrument)
         this.#reads?.drop(instrument)
       } else if (before === null || !before.has(instrument)) {
@@ -185,8 +192,23 @@ export class BookGuards implements GuardOwner {
 
   changed(guard: BookGuard): void {
     this.#told.add(guard)
+    if (!isDoubt(guard.shown) && this.#reads !== null && this.covered(guard)) {
+      this.#untold.add(guard)
+      this.#look(guard)
+    } else {
+      this.#untold.delete(guard)
+      this.#say(guard)
+    }
+  }
+
+  #say(guard: BookGuard): void {
     const { market, instrument } = guard.key
+    this.#said.set(instrument, guard.shown)
     this.#reports?.tell({ market, instrument, shown: guard.shown })
+  }
+
+  covered(guard: BookGuard): boolean {
+    return this.#options.covered(guard.key.instrument)
   }
 
   suspected(guard: BookGuard): void {
@@ -248,7 +270,13 @@ export class BookGuards implements GuardOwner {
   readonly #heard = (instrument: Instrument, standing: ShownQuality | null): void => {
     const asked = this.#reading.get(instrument)
     this.#reading.delete(instrument)
-    if (asked !== undefined) this.#guards.get(instrument)?.heard(standing, asked)
+    const guard = this.#guards.get(instrument)
+    if (asked === undefined || guard === undefined) return
+    if (!this.#untold.delete(guard)) guard.heard(standing, asked)
+    else if (!guard.held) return
+    else if (standing === null || !isDoubt(standing) || isSameWord(standing, this.#said.get(instrument)))
+      this.#say(guard)
+    else guard.doubtedElsewhere(standing)
   }
 
   /** The process before may have found something at its end, when the word was read here already. */

@@ -151,6 +151,7 @@ export class Dispatcher implements VenueSink {
       ready: (key) => this.#laneOf(key.instrument).markReady(this.#lineOf(key)),
       tell: (incident) => this.#tell(incident),
       trace: () => this.#trace(),
+      covered: options.covered ?? (() => false),
       log: options.qualities ?? null,
     })
     this.#shared = {

@@ -121,6 +121,11 @@ export function isDoubt({ quality, reason }: ShownQuality): boolean {
   return quality === Quality.Gapped && isDoubtReason(reason)
 }
 
+/** Whether it is the very same word, said by the same process. */
+export function isSameWord(one: ShownQuality | null | undefined, other: ShownQuality | null | undefined): boolean {
+  return one?.quality === other?.quality && one?.reason === other?.reason && one?.sinceUs === other?.sinceUs
+}
+
 const doubts = new Set<string>([...Object.values(Mismatch), 'inherited'])
 
 function isDoubtReason(reason: QualityReason): reason is Doubt {

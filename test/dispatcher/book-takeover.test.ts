@@ -118,6 +118,32 @@ describe('a book that another process took over', () => {
     expect(world.dispatcher.stats().books.resyncs).to.include({ inherited: 1 })
   })
 
+  it('is doubted by both who keep it, and the better word of one covers no doubt of the other', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    world.covered = true
+    const sinceUs = world.clock.nowUs()
+    world.standing.set(BTC, { quality: 'CROSSED', reason: 'crossed', sinceUs })
+    world.dispatcher.instrumentsChanged([info('BTC-USDT', 'HALT')])
+    await world.settle()
+    expect(world.standing.get(BTC)).to.deep.equal({ quality: 'CROSSED', reason: 'crossed', sinceUs })
+    expect(shown(world)).to.include({ quality: 'CROSSED' })
+    expect(world.dispatcher.stats().books.resyncs).to.deep.equal({ start: 1, inherited: 1 })
+    story.answer()
+    await world.settle()
+    expect(world.standing.get(BTC)).to.include({ quality: 'HALTED' })
+    // The other one knows less: that is left as it is.
+    world.standing.set(BTC, { quality: 'STALE', reason: 'silent', sinceUs })
+    await world.advance(11_000)
+    expect(world.standing.get(BTC)).to.include({ quality: 'STALE' })
+    // Its own doubt was covered all the same: it is said again.
+    story.change([['99.50', '1']], [], { bids: [['100.50', '1']] })
+    await world.settle()
+    world.standing.set(BTC, { quality: 'LIVE', reason: '', sinceUs })
+    await world.advance(11_000)
+    expect(world.standing.get(BTC)).to.include({ quality: 'CROSSED' })
+  })
+
   it('is counted while nothing of it is proved, and gets its snapshot from a share of its own', async () => {
     const names = ['BTC', 'ETH', 'BNB', 'XRP', 'SOL', 'ADA', 'DOT', 'LTC', 'TRX', 'UNI']
     const table = tableOf(

@@ -102,6 +102,8 @@ export class World {
   readonly standing: Map<string, ShownQuality>
   /** How many books each read asked for. */
   readonly qualityReads: number[] = []
+  /** Whether another process's lines feed the same streams. */
+  covered: boolean
   /** Whether a read is answered; it may reject too. */
   readQualities: () => Promise<boolean> = async () => true
   readonly dispatcher: Dispatcher
@@ -117,6 +119,7 @@ export class World {
     } = {},
   ) {
     this.standing = options.standing ?? new Map()
+    this.covered = options.covered ?? false
     this.bus = options.bus ?? new NaiveBus()
     this.dispatcher = new Dispatcher({
       market,
@@ -130,7 +133,7 @@ export class World {
       latency: { record: (us) => this.latencies.push(us) },
       incident: (incident) => this.incidents.push(incident),
       random: () => 0.5,
-      covered: () => options.covered ?? false,
+      covered: () => this.covered,
       qualities: {
         write: async (told) => {
           for (const { instrument, shown } of told) {
