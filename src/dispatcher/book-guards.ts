@@ -5,7 +5,8 @@ import type { Instrument } from '../domain/instrument.ts'
 import { isDoubt, isSameWord, type Mismatch, type ShownQuality } from '../domain/quality.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Allowance } from './allowance.ts'
-import { BookGuard, type BookLimits, type GuardOwner, type ResyncReason } from './book-guard.ts'
+import { BookGuard } from './book-guard.ts'
+import type { BookLimits, GuardOwner, ResyncReason } from './guard-parts.ts'
 import type { LineKey } from './line.ts'
 import type { DispatcherIncident } from './options.ts'
 import { QualityReads } from './quality-reads.ts'
@@ -158,7 +159,17 @@ export class BookGuards implements GuardOwner {
     }
     const { ...mismatches } = this.#mismatches
     const { ...resyncs } = this.#resyncs
-    return { checks, mismatches, resyncs, oddities, quarantines: this.#quarantines, blind, qualities, proofBytes, beyond }
+    return {
+      checks,
+      mismatches,
+      resyncs,
+      oddities,
+      quarantines: this.#quarantines,
+      blind,
+      qualities,
+      proofBytes,
+      beyond,
+    }
   }
 
   close(): void {

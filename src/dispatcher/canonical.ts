@@ -1,5 +1,6 @@
 import type { Offer } from '../bus/publish.ts'
 import { CanonicalType, Channel, type Level } from '../domain/event.ts'
+import type { Instrument, Market } from '../domain/instrument.ts'
 import type {
   VenueBookDelta,
   VenueBookSnapshot,
@@ -175,6 +176,11 @@ export function offerOf(event: VenueEvent, data: string, trace: string): LineOff
     quality: 'LIVE',
     merged: 0,
   }
+}
+
+/** The event as filters see it; `data` is its payload. */
+export function filteredOf(event: VenueEvent, market: Market, instrument: Instrument, data: string) {
+  return { type: typeOfKind[event.kind], market, instrument, data: JSON.parse(data) as unknown }
 }
 
 /** A snapshot of the venue as an offer; `refresh`: for a stream that stands just where it stands. */

@@ -1,13 +1,12 @@
 import type { OpenBars } from '../bus/open-gaps.ts'
-import type { RefusalReason } from '../bus/publish.ts'
-import { isSoundSnapshot } from '../domain/book/proof.ts'
 import { Channel, GapCause } from '../domain/event.ts'
 import { type Instrument, type InstrumentInfo, type Market, partitionOf } from '../domain/instrument.ts'
 import type { RejectedFrame, VenueBookSnapshot, VenueEvent, VenueSink } from '../venues/venue.ts'
 import type { BookGuard } from './book-guard.ts'
 import { BookGuards } from './book-guards.ts'
 import { BookLine } from './book-line.ts'
-import { giveUpOffer, offerOf, payloadOf, snapshotOffer, typeOfKind } from './canonical.ts'
+import { BookTickers } from './book-tickers.ts'
+import { filteredOf, giveUpOffer, offerOf, payloadOf, snapshotOffer } from './canonical.ts'
 import { ChannelLine } from './channel-line.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DuplicateWatch } from './duplicate-watch.ts'
@@ -23,13 +22,13 @@ import {
 } from './options.ts'
 import { PublishFailures } from './publish-failures.ts'
 import { QuietBooks } from './quiet-books.ts'
+import { Refusals } from './refusals.ts'
 import { retryIncident } from './retry.ts'
 import { Ring } from './ring.ts'
 import { Saturation } from './saturation.ts'
 import { SnapshotRequests } from './snapshots.ts'
 import { type DispatcherStats, partStats, sumLines } from './stats.ts'
 import { type DispatchTable, fits, type TopicRoute } from './table.ts'
-import { TableLag } from './table-lag.ts'
 import { Traces } from './traces.ts'
 
 export type { DispatcherIncident, DispatcherLimits, DispatcherOptions } from './options.ts'
@@ -58,9 +57,8 @@ export class Dispatcher implements VenueSink {
   /** Instruments that the venue says are not traded now. */
   readonly #halted = new Set<Instrument>()
   #bindings = new Map<string, Binding>()
-  /** Books by the topics of best prices that only prove them. */
-  #tickers = new Map<string, BookGuard>()
-  readonly #tableLag: TableLag
+  readonly #tickers: BookTickers
+  readonly #refusals: Refusals
   #table: DispatchTable
   readonly #shared: LineShared
   readonly #queue = new OfferGauge()
@@ -90,7 +88,6 @@ export class Dispatcher implements VenueSink {
     const { clock, rest } = options
     const random = options.random ?? Math.random
     this.#ring = new Ring(this.#limits.ring)
-    this.#tableLag = new TableLag(this.#limits.tableLagMs)
     this.#saturation = new Saturation({
       limits: this.#limits,
       queue: this.#queue,
@@ -122,11 +119,17 @@ export class Dispatcher implements VenueSink {
       kindsMax: this.#limits.deadLetterKindsMax,
       settled,
     })
+    this.#refusals = new Refusals({
+      ...{ deadLetters: this.#deadLetters, clock, tableLagMs: this.#limits.tableLagMs },
+      tell: (incident) => this.#tell(incident),
+    })
     this.#snapshots = new SnapshotRequests({
       fetch: (symbol) => rest.fetchBookSnapshot(symbol),
       clock,
       random,
+      proved: this.#limits.books.proved,
       deliver: (key, snapshot) => this.#deliverSnapshot(key, snapshot),
+      odd: ({ instrument, channel }, message) => this.#tell({ kind: 'snapshot-odd', message, instrument, channel }),
       failed: (key, error, attempt, delayMs) => {
         if (this.#guards.of(key.instrument)?.requestFailed() === false) return false
         this.#tell(retryIncident('snapshot-failed', 'the request for a snapshot', key, error, attempt, delayMs))
@@ -154,6 +157,7 @@ export class Dispatcher implements VenueSink {
       covered: options.covered ?? (() => false),
       log: options.qualities ?? null,
     })
+    this.#tickers = new BookTickers(this.#guards)
     this.#shared = {
       limits: this.#limits,
       queue: this.#queue,
@@ -184,7 +188,7 @@ export class Dispatcher implements VenueSink {
    */
   useTable(table: DispatchTable, unheard: ReadonlySet<string> = new Set()): void {
     this.#table = table
-    this.#tableLag.clear()
+    this.#refusals.tableChanged()
     const wanted = new Set<ChannelLine | BookLine>()
     const bindings = new Map<string, Binding>()
     for (const route of table.routes.values()) {
@@ -214,21 +218,12 @@ export class Dispatcher implements VenueSink {
       bindings.set(topic, { ...binding, guard: this.#guards.of(instrument) })
     }
     this.#bindings = bindings
-    this.#tickers = new Map()
-    const proved = new Set<Instrument>()
-    for (const { topic, instrument } of table.tickers.values()) {
-      const guard = this.#guards.of(instrument)
-      if (guard !== null) this.#tickers.set(topic, guard)
-      proved.add(instrument)
-    }
+    this.#tickers.use(table)
     for (const line of this.#lines.values()) {
       if (!wanted.has(line)) line.stop()
       if (!line.stopped) continue
       if (line instanceof BookLine) this.#snapshots.drop(line.key)
-      // No ticker comes any more, so the last one says nothing of what the book becomes.
-      else if (line.key.channel === Channel.Quote && !proved.has(line.key.instrument)) {
-        this.#guards.of(line.key.instrument)?.tickersInterrupted()
-      }
+      else if (line.key.channel === Channel.Quote) this.#tickers.quoteStopped(line.key.instrument)
     }
   }
 
@@ -246,7 +241,7 @@ export class Dispatcher implements VenueSink {
       else if (event.kind === 'quote') guard.ticker(event, connection)
     }
     const data = payloadOf(event)
-    if (route.filter !== null && !route.filter(this.#canonical(event, route, data))) {
+    if (route.filter !== null && !route.filter(filteredOf(event, this.market, route.instrument, data))) {
       this.#filtered++
       return
     }
@@ -265,7 +260,7 @@ export class Dispatcher implements VenueSink {
     for (const topic of topics) {
       const binding = this.#bindings.get(topic)
       if (binding === undefined) {
-        this.#tickers.get(topic)?.tickersInterrupted()
+        this.#tickers.interrupted(topic)
         continue
       }
       // What overflowed because the bus does not take it is the bus's doing.
@@ -442,65 +437,24 @@ export class Dispatcher implements VenueSink {
     return {
       appended: (offer) => this.#options.latency?.record(this.#answeredUs - offer.receivedTimeUs),
       gapTold: (key, from, to, shown) => this.#filling.told(key, from, to, shown),
-      refused: (key, offer, reason, error) => this.#refused(key, offer, reason, error),
+      refused: (key, offer, reason, error) => this.#refusals.refused(key, offer, reason, error),
       joined: (key) => {
         if (!this.#guards.of(key.instrument)?.wanting) this.#snapshots.drop(key)
       },
     }
   }
 
-  #refused(key: LineKey, offer: LineOffer, reason: RefusalReason, error: string | null): void {
-    if (reason === 'table-version' && this.#tableLag.tolerates(key, this.#options.clock.monotonicMs())) return
-    const detail = `${key.instrument} ${offer.kind} ${offer.id}: ${error ?? reason}`
-    this.#deadLetters.add(
-      `refused-${reason}`,
-      `${key.instrument}:${key.channel}`,
-      detail,
-      offer.data,
-      offer.receivedTimeUs,
-    )
-    const message = `the data bus refused an event for good: ${detail}`
-    this.#tell({ kind: 'refused', message, instrument: key.instrument, channel: key.channel })
-  }
-
   #unrouted(event: VenueEvent, connection: number): void {
-    const guard = this.#tickers.get(event.topic)
-    if (guard !== undefined && event.kind === 'quote' && event.symbol === guard.key.symbol) {
-      guard.ticker(event, connection)
-      this.#ignored++
-      return
-    }
-    if (this.#table.ignored.has(event.topic) || this.#table.former?.has(event.topic)) {
-      this.#ignored++
-      return
-    }
-    const detail = `expected an event of a routed topic, found ${event.kind} of ${event.symbol} by ${event.topic}`
-    this.#deadLetters.add('unmapped', event.topic, detail, payloadOf(event), event.receivedTimeUs)
-  }
-
-  #canonical(event: VenueEvent, route: TopicRoute, data: string) {
-    return {
-      type: typeOfKind[event.kind],
-      market: this.market,
-      instrument: route.instrument,
-      data: JSON.parse(data) as unknown,
-    }
+    const { ignored, former } = this.#table
+    const isKnown = this.#tickers.take(event, connection) || ignored.has(event.topic) || former?.has(event.topic)
+    if (isKnown) this.#ignored++
+    else this.#refusals.unmapped(event)
   }
 
   #deliverSnapshot(key: LineKey, snapshot: VenueBookSnapshot): void {
-    // A venue that has no book yet says -1.
-    const isProved = this.#limits.books.proved
-    if (snapshot.last < 0) this.#oddSnapshot(key, 'of update -1')
-    else if (isProved && !isSoundSnapshot(snapshot)) this.#oddSnapshot(key, 'crossed, unsorted or with empty levels')
-    else if (this.#guards.of(key.instrument)?.answered(snapshot) !== false)
+    if (this.#guards.of(key.instrument)?.answered(snapshot) !== false) {
       this.#push(key, snapshotOffer(snapshot, this.#trace(), false))
-  }
-
-  #oddSnapshot(key: LineKey, what: string): void {
-    const delayMs = this.#snapshots.odd(key)
-    const found = `expected the book of ${key.instrument}, found a snapshot that is none (${what})`
-    const message = `${found}, asking again in ${delayMs} ms`
-    this.#tell({ kind: 'snapshot-odd', message, instrument: key.instrument, channel: key.channel })
+    }
   }
 
   #offerTo(key: LineKey, event: VenueEvent): void {

@@ -1,3 +1,4 @@
+import { isSoundSnapshot } from '../domain/book/proof.ts'
 import type { VenueSymbol } from '../domain/instrument.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { VenueBookSnapshot } from '../venues/venue.ts'
@@ -16,6 +17,10 @@ export interface SnapshotRequestsOptions {
   readonly clock: Clock
   readonly random: () => number
   deliver(key: LineKey, snapshot: VenueBookSnapshot): void
+  /** Whether answers are looked at closely. */
+  readonly proved: boolean
+  /** The answer was no book, as `message` says. */
+  odd(key: LineKey, message: string): void
   /** False: it need not be asked again. */
   failed(key: LineKey, error: unknown, attempt: number, delayMs: number): boolean
   /** A request ended, whatever came of it. */
@@ -63,17 +68,6 @@ export class SnapshotRequests {
     else this.#request(wish)
   }
 
-  /** The answer that came was no book. Asks again later and later; answers after how many ms. */
-  odd(key: LineKey): number {
-    this.odds++
-    const wish = this.#wishes.get(key.instrument)
-    if (wish === undefined || wish.inFlight || wish.cancelWait !== null || this.#closed) return 0
-    wish.wanted = true
-    const delayMs = Math.min(ODD_DELAY_MS_MAX, ODD_DELAY_MS * 2 ** Math.min(wish.odd++, 20))
-    this.#wait(wish, delayMs)
-    return delayMs
-  }
-
   /** The book stands without it. An answer under way is delivered all the same; the line judges it. */
   drop(key: LineKey): void {
     const wish = this.#wishes.get(key.instrument)
@@ -98,6 +92,24 @@ export class SnapshotRequests {
     })
   }
 
+  #answered(wish: Wish, snapshot: VenueBookSnapshot): void {
+    const { proved, deliver, odd } = this.#options
+    let what = ''
+    // A venue that has no book yet says -1.
+    if (snapshot.last < 0) what = 'of update -1'
+    else if (proved && !isSoundSnapshot(snapshot)) what = 'crossed, unsorted or with empty levels'
+    if (what === '') {
+      deliver(wish.key, snapshot)
+      return
+    }
+    this.odds++
+    wish.wanted = true
+    const delayMs = Math.min(ODD_DELAY_MS_MAX, ODD_DELAY_MS * 2 ** Math.min(wish.odd++, 20))
+    this.#wait(wish, delayMs)
+    const found = `expected the book of ${wish.key.instrument}, found a snapshot that is none (${what})`
+    odd(wish.key, `${found}, asking again in ${delayMs} ms`)
+  }
+
   #request(wish: Wish): void {
     wish.inFlight = true
     wish.wanted = false
@@ -109,7 +121,7 @@ export class SnapshotRequests {
         (snapshot) => {
           wish.inFlight = false
           wish.failures = 0
-          if (!this.#closed) this.#options.deliver(wish.key, snapshot)
+          if (!this.#closed) this.#answered(wish, snapshot)
         },
         (error: unknown) => {
           wish.inFlight = false

@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts'
-import type { BookLimits } from '../dispatcher/book-guard.ts'
+import type { BookLimits } from '../dispatcher/guard-parts.ts'
 import { defaultDispatcherLimits } from '../dispatcher/options.ts'
 import { depthWeight } from '../venues/binance/weights.ts'
 
