@@ -5,6 +5,8 @@ import type { Beat, BeatAnswer, ClusterRole, Member, MemberStore } from './membe
 export class LocalMembers implements MemberStore {
   readonly #clock: Clock
   readonly #roles = new Map<ClusterRole, Map<string, Member & { readonly seenUs: number }>>()
+  /** By role: the last beat of anybody. */
+  readonly #heardUs = new Map<ClusterRole, number>()
   /** Changes as if another Redis process answered. */
   runId = 'local'
 
@@ -13,9 +15,14 @@ export class LocalMembers implements MemberStore {
   }
 
   async beat(role: ClusterRole, beat: Beat): Promise<BeatAnswer> {
-    const { id, incarnation, state, facts, expiryMs } = beat
+    const { id, incarnation, state, facts, expiryMs, outageMs } = beat
     const nowUs = this.#clock.nowUs()
     const list = this.#list(role)
+    const heardUs = this.#heardUs.get(role)
+    this.#heardUs.set(role, nowUs)
+    if (heardUs !== undefined && nowUs - heardUs > outageMs * 1_000) {
+      for (const [its, member] of list) list.set(its, { ...member, seenUs: nowUs })
+    }
     const mine = list.get(id)
     const startedUs = beat.startedUs ?? Math.max(nowUs, mine === undefined ? 0 : mine.startedUs + 1)
     const isLive = mine !== undefined && nowUs - mine.seenUs < expiryMs * 1_000

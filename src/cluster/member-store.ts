@@ -46,6 +46,8 @@ export interface Beat {
   readonly state: MemberState | 'left'
   readonly facts: MemberFacts
   readonly expiryMs: number
+  /** Where nobody at all was heard for longer, the list was out of reach: everybody on it counts as just heard. */
+  readonly outageMs: number
 }
 
 export interface BeatAnswer {

@@ -60,8 +60,10 @@ const DELAY_MS_MIN = 10
  *
  * Whoever has not beaten for `expiryMs` by Redis's clock is gone. The next beat comes early when somebody is about to be,
  * so the finding takes no longer than the expiry itself. While Redis cannot be reached nothing changes: ownership is
- * only economy, so what flows goes on, and the beats resume by themselves. After a change of Redis's `run_id` nobody
- * counts as gone for one expiry time, also where the new one knows nobody.
+ * only economy, so what flows goes on, and the beats resume by themselves. Nobody counts as gone for one expiry time
+ * - after a change of Redis's `run_id`, also where the new one knows nobody;
+ * - after a time in which nobody could beat (the list sees to that, for those who are new as well);
+ * - after a time in which this process did not: the others may have been cut off with it, and come back behind it.
  */
 export class Membership {
   readonly #options: MembershipOptions
@@ -70,8 +72,12 @@ export class Membership {
   #runId = ''
   #members: readonly Member[] = []
   #standing: BeatAnswer['standing'] | '' = ''
+  /** Until then nobody counts as gone whom the list still has; ms, monotonic. */
   #countsFromMs = 0
+  /** Until then the list may lack who is alive: another Redis process keeps it. */
+  #knowsNobodyToMs = 0
   #beatenMs: number
+  readonly #outageMs: number
   #dueMs: number
   #lost = false
   #underway: Promise<void> | null = null
@@ -80,6 +86,7 @@ export class Membership {
 
   constructor(options: MembershipOptions) {
     this.#options = options
+    this.#outageMs = outageMsOf(options)
     this.#beatenMs = options.clock.monotonicMs()
     this.#dueMs = this.#beatenMs
   }
@@ -127,7 +134,15 @@ export class Membership {
   #next(): Beat {
     const { id, incarnation, expiryMs, clock } = this.#options
     const facts = this.#options.facts(Math.max(0, clock.monotonicMs() - this.#dueMs))
-    return { id, incarnation, startedUs: this.#startedUs, state: this.#state, facts, expiryMs }
+    return {
+      id,
+      incarnation,
+      startedUs: this.#startedUs,
+      state: this.#state,
+      facts,
+      expiryMs,
+      outageMs: this.#outageMs,
+    }
   }
 
   #beat(): Promise<void> {
@@ -163,16 +178,25 @@ export class Membership {
       const message = `beats are answered again after ${Math.round(nowMs - this.#beatenMs)} ms`
       tell({ kind: 'beats-back', severity: 'info', message, member: id })
     }
+    const wasAway = this.#startedUs !== null && nowMs - this.#beatenMs > this.#outageMs
+    const isOtherRun = this.#runId !== '' && answer.runId !== this.#runId
     this.#lost = false
     this.#beatenMs = nowMs
     this.#startedUs = answer.startedUs
-    if (this.#runId !== '' && answer.runId !== this.#runId) this.#countsFromMs = nowMs + expiryMs
     this.#runId = answer.runId
+    if (wasAway || isOtherRun) this.#countsFromMs = nowMs + expiryMs
+    if (isOtherRun) this.#knowsNobodyToMs = this.#countsFromMs
     const others = this.#members.filter((member) => member.incarnation !== incarnation)
-    const alive = answer.members.filter((member) => member.ageMs < expiryMs)
-    if (nowMs < this.#countsFromMs) alive.push(...missingFrom(alive, others))
-    // Whoever leaves takes itself off the list; whoever dies stays on it, or another life with its id does.
     const listed = new Set(answer.members.map((member) => member.id))
+    const alive = answer.members.filter((member) => member.ageMs < expiryMs)
+    const spared = (nowMs < this.#countsFromMs ? missingFrom(alive, others) : []).map(({ incarnation: its }) =>
+      answer.members.find((member) => member.incarnation === its),
+    )
+    alive.push(...spared.filter((member) => member !== undefined))
+    if (nowMs < this.#knowsNobodyToMs) alive.push(...missingFrom(alive, others))
+    // Whoever leaves takes itself off the list; whoever dies stays on it, or another life with its id does. After a long absence
+    // who is not on it may also have died and been forgotten: no word of it is a proof then.
+    if (wasAway && !isOtherRun) for (const { id: its } of others) listed.add(its)
     const missing = missingFrom(alive, others)
     const vanished = missing.filter((member) => listed.has(member.id))
     const left = missing.filter((member) => !listed.has(member.id))
@@ -255,4 +279,13 @@ export class Membership {
 function missingFrom(those: readonly Member[], these: readonly Member[]): Member[] {
   const known = new Set(those.map(({ incarnation }) => incarnation))
   return these.filter(({ incarnation }) => !known.has(incarnation))
+}
+
+/**
+ * A time without an answer from which on the age of another one says nothing: it may be due to have beaten just before, and then
+ * be counted as gone although it could not beat for this time and not for the whole expiry. Longer than the time between two
+ * beats in any case, or one that lives alone would never find anybody gone.
+ */
+function outageMsOf({ expiryMs, heartbeatMs }: Pick<MembershipOptions, 'expiryMs' | 'heartbeatMs'>): number {
+  return Math.max(expiryMs - heartbeatMs, (expiryMs + heartbeatMs) / 2)
 }

@@ -52,7 +52,8 @@ export interface ConnectionObserver {
 }
 
 const RETRY_DELAY_MS_MIN = 50
-const RETRY_DELAY_MS_MAX = 2_000
+/** With a heartbeat on top it is shorter than `cluster.expiryMs`: all are back before somebody counts as gone after an outage. */
+const RETRY_DELAY_MS_MAX = 1_000
 const KEEP_ALIVE_MS = 10_000
 /** Redis guesses how long it still loads; it is asked at least so often. */
 const LOADING_ASKED_MS = 500

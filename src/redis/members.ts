@@ -34,7 +34,7 @@ export class RedisMembers implements MemberStore {
 
   /** Throws: BusError. */
   async beat(role: ClusterRole, beat: Beat): Promise<BeatAnswer> {
-    const { id, incarnation, startedUs, state, facts, expiryMs } = beat
+    const { id, incarnation, startedUs, state, facts, expiryMs, outageMs } = beat
     const started = startedUs === null ? '' : String(startedUs)
     const args = [
       id,
@@ -45,13 +45,14 @@ export class RedisMembers implements MemberStore {
       expiryMs,
       Math.max(FORGET_MS, expiryMs),
       MEMBERS_MAX,
+      outageMs,
     ]
     return this.#run(role, args)
   }
 
   /** Throws: BusError. */
   async list(role: ClusterRole): Promise<readonly Member[]> {
-    const { members } = await this.#run(role, ['', '', '', '', '', 0, FORGET_MS, MEMBERS_MAX])
+    const { members } = await this.#run(role, ['', '', '', '', '', 0, FORGET_MS, MEMBERS_MAX, 0])
     return members
   }
 

@@ -116,7 +116,7 @@ export class Fleet {
     const found = new Map<string, Beating>()
     const hash = await this.redis.client.hgetall('meltica:{cluster}:ingest:members')
     for (const [id, text] of Object.entries(hash)) {
-      if (id === '#run') continue
+      if (id.startsWith('#')) continue
       const [incarnation = '', , seen, state = '', ...facts] = text.split(' ')
       const { owns, flows } = JSON.parse(facts.join(' ')) as { owns: string; flows: string }
       const sets = { owns: parsePartitions(owns), flows: parsePartitions(flows) }

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { LocalMembers } from '../../src/cluster/local-members.ts'
 import type { Beat, BeatAnswer, MemberFacts, MemberStore } from '../../src/cluster/member-store.ts'
+import { Membership } from '../../src/cluster/membership.ts'
 import { SystemClock } from '../../src/lib/clock.ts'
 import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
 import { Keys } from '../../src/redis/keys.ts'
 import { RedisMembers } from '../../src/redis/members.ts'
 import { meltica } from '../cli/run.ts'
+import { TcpProxy } from '../support/proxy.ts'
 import { eventually, startRedis, type TestRedis } from '../support/redis.ts'
 
 const facts: MemberFacts = {
@@ -19,7 +21,7 @@ const SHORT_MS = 30
 /** One life of a process that beats when it is told to. */
 class Life {
   readonly #store: MemberStore
-  readonly #beat: Omit<Beat, 'startedUs' | 'state' | 'expiryMs'>
+  readonly #beat: Omit<Beat, 'startedUs' | 'state' | 'expiryMs' | 'outageMs'>
   startedUs: number | null = null
 
   constructor(store: MemberStore, id: string) {
@@ -27,8 +29,9 @@ class Life {
     this.#beat = { id, incarnation: randomUUID(), facts }
   }
 
-  async beat(state: Beat['state'] = 'active', expiryMs = LONG_MS): Promise<BeatAnswer> {
-    const answer = await this.#store.beat('ingest', { ...this.#beat, startedUs: this.startedUs, state, expiryMs })
+  async beat(state: Beat['state'] = 'active', expiryMs = LONG_MS, outageMs = LONG_MS): Promise<BeatAnswer> {
+    const { startedUs } = this
+    const answer = await this.#store.beat('ingest', { ...this.#beat, startedUs, state, expiryMs, outageMs })
     this.startedUs = answer.startedUs
     return answer
   }
@@ -105,6 +108,18 @@ describe('the list of members', () => {
         const { members } = await a.beat()
         expect(members.find(({ id }) => id === 'a')?.ageMs).to.be.below(SHORT_MS)
       })
+
+      it('counts everybody as just heard where nobody was for so long, also for one that is new', async () => {
+        const store = open()
+        const [a, b, c] = [new Life(store, 'a'), new Life(store, 'b'), new Life(store, 'c')]
+        await a.beat()
+        await b.beat()
+        await eventually(async () => (await store.list('ingest')).every(({ ageMs }) => ageMs > SHORT_MS))
+        const back = await c.beat('joining', SHORT_MS, SHORT_MS)
+        expect(back.members.map(({ ageMs }) => ageMs < SHORT_MS)).to.deep.equal([true, true, true])
+        const next = await b.beat('active', SHORT_MS, SHORT_MS)
+        expect(next.members.find(({ id }) => id === 'a')?.ageMs).to.be.above(0)
+      })
     })
   }
 
@@ -129,7 +144,7 @@ describe('the list of members', () => {
     const old = (await redis.client.hget(key, 'a')) ?? ''
     await redis.client.hset(key, 'a', old.replace(/^(\S+ \S+) \S+/, '$1 1000000'), 'x', 'no member')
     expect(ids(await b.beat())).to.deep.equal(['b'])
-    expect((await redis.client.hkeys(key)).sort()).to.deep.equal(['#run', 'b'])
+    expect((await redis.client.hkeys(key)).sort()).to.deep.equal(['#heard', '#run', 'b'])
   })
 
   it('is looked at by check, which warns when the partitions are few for the members', async function () {
@@ -150,5 +165,70 @@ describe('the list of members', () => {
       'warning partitions: 16 for 3 members',
       'warning members: 3',
     ])
+  })
+})
+
+describe('members that a network cut keeps from Redis', function () {
+  this.timeout(30_000)
+  const [heartbeatMs, expiryMs] = [200, 2_000]
+  const everybody = ['a', 'b', 'c']
+
+  it('take nobody for gone when they come back one by one, and find who died meanwhile one expiry later', async () => {
+    const redis = await startRedis()
+    const keys = new Keys(redis.uniquePrefix(), 16)
+    const seen = new Map<string, string[]>()
+    const gone: string[] = []
+    const open = async (id: string) => {
+      const proxy = await TcpProxy.open(redis.port)
+      const options = { ...redisAt(`redis://127.0.0.1:${proxy.port}`), commandTimeoutMs: 300 }
+      const connection = new RedisConnection(options, 'command')
+      await connection.ready()
+      const membership = new Membership({
+        ...{ store: new RedisMembers(connection, keys), role: 'ingest', id, incarnation: id, clock: new SystemClock() },
+        ...{ heartbeatMs, expiryMs, facts: () => facts, hurries: () => false },
+        seen: (view) => {
+          seen.set(id, view.members.map((member) => member.id).sort())
+          gone.push(...view.vanished.map((member) => `${member.id} by ${id}`))
+        },
+        tell: () => undefined,
+      })
+      await membership.start()
+      const end = async (): Promise<void> => {
+        membership.fallSilent()
+        connection.close()
+        await proxy.close()
+      }
+      return { proxy, end }
+    }
+    const sees = (id: string, ids: readonly string[]) => (): boolean => seen.get(id)?.join() === ids.join()
+    const lives = new Map<string, Awaited<ReturnType<typeof open>>>()
+    for (const id of everybody) lives.set(id, await open(id))
+    for (const id of everybody) await eventually(sees(id, everybody))
+    const cut = (): void => {
+      for (const { proxy } of lives.values()) proxy.set({ blackhole: true })
+    }
+    /** Each comes back in its own time. */
+    const mend = async (): Promise<void> => {
+      seen.clear()
+      for (const { proxy } of lives.values()) {
+        proxy.set({})
+        proxy.cut()
+      }
+      for (const id of lives.keys()) await eventually(() => seen.has(id))
+    }
+    cut()
+    await new Promise((resolve) => setTimeout(resolve, 2 * expiryMs))
+    await mend()
+    expect(gone).to.deep.equal([])
+    for (const id of everybody) expect(sees(id, everybody)(), `${id} sees ${seen.get(id)}`).to.equal(true)
+
+    cut()
+    await lives.get('c')?.end()
+    lives.delete('c')
+    await new Promise((resolve) => setTimeout(resolve, 2 * expiryMs))
+    await mend()
+    for (const id of lives.keys()) await eventually(sees(id, ['a', 'b']), 3 * expiryMs)
+    expect(gone.sort()).to.deep.equal(['c by a', 'c by b'])
+    for (const life of lives.values()) await life.end()
   })
 })

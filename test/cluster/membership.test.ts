@@ -180,4 +180,92 @@ describe('membership', () => {
     await pass(4 * HEARTBEAT_MS)
     expect(Math.max(...a.lateMs)).to.be.within(300, 300 + 2 * STEP_MS)
   })
+
+  describe('where all are cut off for a while', () => {
+    const cut = new Set<string>()
+    const cuttable: MemberStore = {
+      beat: async (role, beat) => {
+        if (cut.has(beat.id)) throw new Error('unreachable')
+        return store.beat(role, beat)
+      },
+      list: (role) => store.list(role),
+    }
+    const everybody = ['a', 'b', 'c']
+    /** So long after one comes the next one back; all within an expiry, beats included. */
+    const BACK_MS = 700
+    let lives: Life[]
+
+    beforeEach(async () => {
+      cut.clear()
+      lives = []
+      for (const id of everybody) {
+        lives.push(await join(id, id, cuttable))
+        await pass(150)
+      }
+      await pass(HEARTBEAT_MS)
+    })
+
+    // From the shortest that makes somebody old to one that outlasts what the list remembers.
+    for (const cutMs of [EXPIRY_MS - HEARTBEAT_MS, EXPIRY_MS - 100, 2 * EXPIRY_MS, 40 * EXPIRY_MS]) {
+      it(`takes nobody for gone after ${cutMs} ms, though they come back one after the other`, async () => {
+        for (const id of everybody) cut.add(id)
+        await pass(cutMs)
+        for (const id of everybody) {
+          cut.delete(id)
+          await pass(BACK_MS)
+          expect(lives.map(({ sees }) => sees)).to.deep.equal(lives.map(() => everybody))
+        }
+        await pass(2 * EXPIRY_MS)
+        expect(lives.flatMap(({ vanished }) => vanished)).to.deep.equal([])
+        expect(lives.map(({ sees }) => sees)).to.deep.equal(lives.map(() => everybody))
+      })
+    }
+
+    it('finds one expiry later who was killed meanwhile, and one that is new is not fooled', async () => {
+      for (const id of everybody) cut.add(id)
+      await pass(EXPIRY_MS)
+      const [a, b, c] = lives as [Life, Life, Life]
+      c.alive = false
+      await pass(4 * EXPIRY_MS)
+      const fresh = await join('d', 'd', cuttable)
+      expect(fresh.sees).to.deep.equal(['a', 'b', 'c', 'd'])
+      cut.clear()
+      await pass(EXPIRY_MS - 100)
+      for (const life of [a, b, fresh]) expect(life.sees).to.include('c')
+      await pass(2 * HEARTBEAT_MS + EXPIRY_MS / 2)
+      for (const life of [a, b, fresh]) {
+        expect(life.sees).to.deep.equal(['a', 'b', 'd'])
+        expect(life.vanished).to.deep.equal(['c'])
+      }
+    })
+
+    it('leaves to one that was cut off with others the time to see them come back', async () => {
+      const [a, b, c] = lives as [Life, Life, Life]
+      cut.add('a').add('b')
+      await pass(3 * EXPIRY_MS)
+      expect(c.sees).to.deep.equal(['c'])
+      cut.delete('a')
+      await pass(EXPIRY_MS - HEARTBEAT_MS)
+      expect(a.sees).to.deep.equal(everybody)
+      cut.delete('b')
+      await pass(2 * EXPIRY_MS)
+      for (const life of [a, b, c]) expect(life.sees).to.deep.equal(everybody)
+      expect(a.vanished).to.deep.equal([])
+    })
+
+    it('does not take it for a farewell that the list has forgotten somebody meanwhile', async () => {
+      const [a] = lives as [Life, Life, Life]
+      cut.add('a').add('b')
+      await pass(EXPIRY_MS)
+      await store.beat('ingest', {
+        ...{ id: 'b', incarnation: 'b', startedUs: 1, state: 'left', facts },
+        expiryMs: EXPIRY_MS,
+        outageMs: EXPIRY_MS,
+      })
+      await pass(EXPIRY_MS)
+      cut.delete('a')
+      await pass(2 * EXPIRY_MS)
+      expect(a.vanished).to.deep.equal(['b'])
+    })
+  })
 })

@@ -172,7 +172,7 @@ export class GatewayBench {
     const facts = { version: '0', owns, flows: owns, flowsSinceUs: null, lagMs: null, unheardMs: 0 }
     const { connection, keys } = this.control
     await new RedisMembers(connection, keys).beat('ingest', {
-      ...{ id, incarnation: id, startedUs: null, state: 'active', facts, expiryMs: 60_000 },
+      ...{ id, incarnation: id, startedUs: null, state: 'active', facts, expiryMs: 60_000, outageMs: 60_000 },
     })
   }
 

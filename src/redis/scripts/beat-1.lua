@@ -2,46 +2,61 @@
 --[[
 beat: one beat of a member of a role, answered with the list of all members. Redis's own clock decides.
 
-KEYS[1] members hash: member id -> `incarnation startedUs seenUs state facts`; `#run` -> run_id of the Redis process that wrote last.
+KEYS[1] members hash: member id -> `incarnation startedUs seenUs state facts`; `#run` -> run_id of the Redis process that wrote last;
+        `#heard` -> us of the last beat of anybody, those who stand by included.
 ARGV    id ('' reads only), incarnation, startedUs ('' with the first beat), state (joining, active, leaving; left takes the
-        member off the list), facts (one text), expiry ms, ms after which a silent member is forgotten, bound of the list.
+        member off the list), facts (one text), expiry ms, ms after which a silent member is forgotten, bound of the list, ms of
+        silence of everybody after which nobody counts as silent.
 Returns a flat list: standing (member, superseded, full), startedUs, run_id, then for every member id, incarnation, startedUs,
         age us, state, facts.
 A member that another Redis process heard last counts as just heard: its clock is another one, and nobody could beat meanwhile.
+So does every member where this is the first beat of anybody for that long: Redis could not be reached, stood still, or its clock
+was set ahead, and nobody who comes back first may take the others for dead, not even one that is new.
 Of two incarnations with one id that both beat the one that started later stays, the other is answered `superseded`.
 ]]
 local members, id, incarnation, started, state, facts = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local expiryUs, forgetUs, membersMax = ARGV[6] * 1000, ARGV[7] * 1000, tonumber(ARGV[8])
+local expiryUs, forgetUs, membersMax, outageUs = ARGV[6] * 1000, ARGV[7] * 1000, tonumber(ARGV[8]), ARGV[9] * 1000
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local function text(number) return string.format('%.0f', number) end
 
-local list, count, mine = {}, 0, nil
+local found = {}
 local flat = redis.call('HGETALL', members)
-local isOtherRun = redis.call('HGET', members, '#run') ~= run
+local before = redis.call('HMGET', members, '#run', '#heard')
+local isAnew = before[1] ~= run
 for at = 1, #flat, 2 do
   local key = flat[at]
-  if key ~= '#run' then
+  if key ~= '#run' and key ~= '#heard' then
     local inc, since, seen, word, said = string.match(flat[at + 1], '^(%S+) (%d+) (%d+) (%S+) (.*)$')
-    if not inc then
-      if id ~= '' then redis.call('HDEL', members, key) end
-    else
-      if isOtherRun or tonumber(seen) > now then
-        seen = text(now)
-        if id ~= '' then redis.call('HSET', members, key, inc .. ' ' .. since .. ' ' .. seen .. ' ' .. word .. ' ' .. said) end
-      end
-      local member = { key, inc, since, now - seen, word, said }
-      if key == id then
-        mine = member
-      elseif member[4] <= forgetUs then
-        list[#list + 1] = member
-        count = count + 1
-      elseif id ~= '' then
-        redis.call('HDEL', members, key)
-      end
+    if inc then
+      found[#found + 1] = { key, inc, since, tonumber(seen), word, said }
+    elseif id ~= '' then
+      redis.call('HDEL', members, key)
     end
+  end
+end
+if id ~= '' then
+  if before[2] and now - before[2] > outageUs then isAnew = true end
+  redis.call('HSET', members, '#run', run, '#heard', text(now))
+end
+
+local list, count, mine = {}, 0, nil
+for _, member in ipairs(found) do
+  local key, inc, since, seen, word, said = unpack(member)
+  if isAnew or seen > now then
+    seen = now
+    if id ~= '' then redis.call('HSET', members, key, inc .. ' ' .. since .. ' ' .. text(seen) .. ' ' .. word .. ' ' .. said) end
+  end
+  member[4] = now - seen
+  if key == id then
+    mine = member
+  elseif member[4] <= forgetUs then
+    list[#list + 1] = member
+    count = count + 1
+  elseif id ~= '' then
+    redis.call('HDEL', members, key)
   end
 end
 
@@ -58,7 +73,7 @@ if id ~= '' then
   elseif not mine and count >= membersMax then
     standing = 'full'
   else
-    redis.call('HSET', members, '#run', run, id, incarnation .. ' ' .. started .. ' ' .. text(now) .. ' ' .. state .. ' ' .. facts)
+    redis.call('HSET', members, id, incarnation .. ' ' .. started .. ' ' .. text(now) .. ' ' .. state .. ' ' .. facts)
     list[#list + 1] = { id, incarnation, started, 0, state, facts }
   end
 end
