@@ -14,6 +14,7 @@ import type { Keys } from './keys.ts'
 import { Script } from './script.ts'
 
 const beatScript = new Script('beat-1.lua')
+const membersScript = new Script('members-1.lua')
 
 /** Members kept of a role, and how long one that fell silent is still shown. */
 const MEMBERS_MAX = 1_000
@@ -47,37 +48,41 @@ export class RedisMembers implements MemberStore {
       MEMBERS_MAX,
       outageMs,
     ]
-    return this.#run(role, args)
+    const [standing, startedAt, runId, ...flat] = await this.#run(beatScript, role, args)
+    const members = parseMembers(flat)
+    return { standing: standing as BeatAnswer['standing'], startedUs: Number(startedAt), runId: runId ?? '', members }
   }
 
   /** Throws: BusError. */
   async list(role: ClusterRole): Promise<readonly Member[]> {
-    const { members } = await this.#run(role, ['', '', '', '', '', 0, FORGET_MS, MEMBERS_MAX, 0])
-    return members
+    return parseMembers(await this.#run(membersScript, role, [FORGET_MS]))
   }
 
-  async #run(role: ClusterRole, args: readonly (string | number)[]): Promise<BeatAnswer> {
-    const reply = await beatScript.run(this.#connection, [1, this.#keys.members(role), ...args])
+  async #run(script: Script, role: ClusterRole, args: readonly (string | number)[]): Promise<string[]> {
+    const reply = await script.run(this.#connection, [1, this.#keys.members(role), ...args])
     if (!Array.isArray(reply))
-      throw new BusError('other', `expected a list from the beat script, found ${typeof reply}`)
-    const [standing, started, runId, ...flat] = reply as string[]
-    const members: Member[] = []
-    for (let at = 0; at + FIELDS_PER_MEMBER <= flat.length; at += FIELDS_PER_MEMBER) {
-      const [id, incarnation, startedUs, ageUs, state, facts] = flat.slice(at) as [
-        ...[string, string, string, string, string, string],
-      ]
-      members.push({
-        id,
-        incarnation,
-        startedUs: Number(startedUs),
-        ageMs: Number(ageUs) / 1_000,
-        // A word of another version: it is there, and what it does is not known.
-        state: STATES.has(state) ? (state as MemberState) : 'joining',
-        facts: decodeFacts(facts),
-      })
-    }
-    return { standing: standing as BeatAnswer['standing'], startedUs: Number(started), runId: runId ?? '', members }
+      throw new BusError('other', `expected a list from a script of the members, found ${typeof reply}`)
+    return reply as string[]
   }
+}
+
+function parseMembers(flat: readonly string[]): Member[] {
+  const members: Member[] = []
+  for (let at = 0; at + FIELDS_PER_MEMBER <= flat.length; at += FIELDS_PER_MEMBER) {
+    const [id, incarnation, startedUs, ageUs, state, facts] = flat.slice(at) as [
+      ...[string, string, string, string, string, string],
+    ]
+    members.push({
+      id,
+      incarnation,
+      startedUs: Number(startedUs),
+      ageMs: Number(ageUs) / 1_000,
+      // A word of another version: it is there, and what it does is not known.
+      state: STATES.has(state) ? (state as MemberState) : 'joining',
+      facts: decodeFacts(facts),
+    })
+  }
+  return members
 }
 
 function encodeFacts({ version, owns, flows, flowsSinceUs, lagMs, unheardMs }: MemberFacts): string {

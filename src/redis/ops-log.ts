@@ -1,6 +1,8 @@
-import { BoundedStream } from './bounded-stream.ts'
 import type { RedisConnection } from './connection.ts'
 import type { Keys } from './keys.ts'
+import { Script } from './script.ts'
+
+const opsScript = new Script('ops-1.lua')
 
 /** Something an operator should know. */
 export interface OpsEvent {
@@ -17,16 +19,20 @@ export interface OpsEvent {
   readonly facts: string
 }
 
-/** The ops stream: bounded, newest kept. */
+/** The ops stream: bounded, newest kept. It is written by a script because a plain XADD is refused at `maxmemory`. */
 export class OpsLog {
-  readonly #stream: BoundedStream
+  readonly #connection: RedisConnection
+  readonly #key: string
+  readonly #maxLength: number
 
   constructor(connection: RedisConnection, keys: Keys, maxLength: number) {
-    this.#stream = new BoundedStream(connection, keys.ops, maxLength)
+    this.#connection = connection
+    this.#key = keys.ops
+    this.#maxLength = maxLength
   }
 
   /** Throws: BusError. */
-  append(event: OpsEvent): Promise<void> {
-    return this.#stream.append({ ...event })
+  async append(event: OpsEvent): Promise<void> {
+    await opsScript.run(this.#connection, [1, this.#key, this.#maxLength, ...Object.entries(event).flat()])
   }
 }

@@ -1,10 +1,11 @@
-#!lua
+#!lua flags=allow-oom
 --[[
-beat: one beat of a member of a role, answered with the list of all members. Redis's own clock decides.
+beat: one beat of a member of a role, answered with the list of all members. Redis's own clock decides. (members-1.lua shows the
+list to others.)
 
 KEYS[1] members hash: member id -> `incarnation startedUs seenUs state facts`; `#run` -> run_id of the Redis process that wrote last;
         `#heard` -> us of the last beat of anybody, those who stand by included.
-ARGV    id ('' reads only), incarnation, startedUs ('' with the first beat), state (joining, active, leaving; left takes the
+ARGV    id, incarnation, startedUs ('' with the first beat), state (joining, active, leaving; left takes the
         member off the list), facts (one text), expiry ms, ms after which a silent member is forgotten, bound of the list, ms of
         silence of everybody after which nobody counts as silent.
 Returns a flat list: standing (member, superseded, full), startedUs, run_id, then for every member id, incarnation, startedUs,
@@ -32,22 +33,20 @@ for at = 1, #flat, 2 do
     local inc, since, seen, word, said = string.match(flat[at + 1], '^(%S+) (%d+) (%d+) (%S+) (.*)$')
     if inc then
       found[#found + 1] = { key, inc, since, tonumber(seen), word, said }
-    elseif id ~= '' then
+    else
       redis.call('HDEL', members, key)
     end
   end
 end
-if id ~= '' then
-  if before[2] and now - before[2] > outageUs then isAnew = true end
-  redis.call('HSET', members, '#run', run, '#heard', text(now))
-end
+if before[2] and now - before[2] > outageUs then isAnew = true end
+redis.call('HSET', members, '#run', run, '#heard', text(now))
 
 local list, count, mine = {}, 0, nil
 for _, member in ipairs(found) do
   local key, inc, since, seen, word, said = unpack(member)
   if isAnew or seen > now then
     seen = now
-    if id ~= '' then redis.call('HSET', members, key, inc .. ' ' .. since .. ' ' .. text(seen) .. ' ' .. word .. ' ' .. said) end
+    redis.call('HSET', members, key, inc .. ' ' .. since .. ' ' .. text(seen) .. ' ' .. word .. ' ' .. said)
   end
   member[4] = now - seen
   if key == id then
@@ -55,27 +54,25 @@ for _, member in ipairs(found) do
   elseif member[4] <= forgetUs then
     list[#list + 1] = member
     count = count + 1
-  elseif id ~= '' then
+  else
     redis.call('HDEL', members, key)
   end
 end
 
 local standing = 'member'
-if id ~= '' then
-  if started == '' then
-    started = text(math.max(now, mine and mine[3] + 1 or 0))
-  end
-  if mine and mine[2] ~= incarnation and mine[4] < expiryUs and tonumber(mine[3]) > tonumber(started) then
-    standing = 'superseded'
-    list[#list + 1] = mine
-  elseif state == 'left' then
-    redis.call('HDEL', members, id)
-  elseif not mine and count >= membersMax then
-    standing = 'full'
-  else
-    redis.call('HSET', members, id, incarnation .. ' ' .. started .. ' ' .. text(now) .. ' ' .. state .. ' ' .. facts)
-    list[#list + 1] = { id, incarnation, started, 0, state, facts }
-  end
+if started == '' then
+  started = text(math.max(now, mine and mine[3] + 1 or 0))
+end
+if mine and mine[2] ~= incarnation and mine[4] < expiryUs and tonumber(mine[3]) > tonumber(started) then
+  standing = 'superseded'
+  list[#list + 1] = mine
+elseif state == 'left' then
+  redis.call('HDEL', members, id)
+elseif not mine and count >= membersMax then
+  standing = 'full'
+else
+  redis.call('HSET', members, id, incarnation .. ' ' .. started .. ' ' .. text(now) .. ' ' .. state .. ' ' .. facts)
+  list[#list + 1] = { id, incarnation, started, 0, state, facts }
 end
 
 local reply = { standing, started, run }

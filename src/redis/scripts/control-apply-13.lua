@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[
 control-apply: applies the command that stands on the control stream behind the last one applied; refuses any other.
 

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[
 control-close: closes or opens channels of an instrument for the append script.
 

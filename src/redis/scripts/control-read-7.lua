@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 --[[
 control-read: the whole dispatch table at one moment.
 

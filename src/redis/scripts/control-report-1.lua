@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[
 control-report: writes what a worker says of an instrument's native topics.
 

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[
 control-submit: puts a command on the control stream, once for its id.
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A lease for one owner at a time. KEYS: lease. ARGV: owner, milliseconds (0: let go). Answers 1 if it is, or was, the owner's.
 local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return 0 end

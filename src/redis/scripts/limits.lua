@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The one purse for a venue's REST limits (DESIGN 2, P10).
 -- KEYS: purse (hash), connects (zset). ARGV: operation, then its arguments. Times in ms of Redis's clock.
 local MINUTE = 60000

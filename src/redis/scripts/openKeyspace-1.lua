@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[
 openKeyspace: creates the keyspace's record, or compares it with what this process expects.
 

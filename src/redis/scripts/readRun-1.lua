@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 --[[
 readRun: which Redis process answers for a key.
 
