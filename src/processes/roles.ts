@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import type { Config } from '../config/schema.ts'
+import { Channel } from '../domain/event.ts'
 import { UnavailableError, UsageError } from '../errors.ts'
 import { type Clock, SystemClock } from '../lib/clock.ts'
 import { type CheckFinding, checkRedis, unfitness } from '../redis/check.ts'
@@ -8,6 +9,7 @@ import { Keys } from '../redis/keys.ts'
 import { openKeyspace } from '../redis/keyspace.ts'
 import { launchRedis } from '../redis/launcher.ts'
 import { OpsLog } from '../redis/ops-log.ts'
+import { trimStreams } from '../redis/retention.ts'
 import { LatencyRecorder } from '../telemetry/latency.ts'
 import { createLogger, type Logger } from '../telemetry/logger.ts'
 import { metrics } from '../telemetry/metrics.ts'
@@ -16,7 +18,7 @@ import type { Closings } from './closings.ts'
 import { ControlPart } from './control-on-redis.ts'
 import { watchHeapGrowth } from './heap-growth.ts'
 import { everything } from './ingest.ts'
-import { ingestOnRedis } from './ingest-on-redis.ts'
+import { ingestOnRedis, retentionOf } from './ingest-on-redis.ts'
 import { LiveForm, runLiveView } from './live.ts'
 import { LiveLook } from './live-look.ts'
 import { type OpsTeller, opsTeller } from './ops-teller.ts'
@@ -69,6 +71,7 @@ export async function runRoles({ config, options, opening, closings, startedMs }
   const environments: Record<string, string> = venue === null ? {} : { binance: venue.environment }
   const keyspace = await watchRedis(redis, environments, { clock, logger, tellOps })
   closings.add(() => keyspace.close())
+  if (has('ingest') || has('conductor')) await trimToRetention(redis, config, logger)
   const routes = options.replay === null ? config.routes : everything()
   const control = new ControlPart({ config, routes, ...redis, clock, logger, tellOps, signal: options.signal })
   closings.add(() => control.close())
@@ -233,6 +236,18 @@ async function watchRedis(
   const watch = new RedisWatch({ ...parts, openKeyspace: open, check })
   redis.onBack(() => watch.back())
   return watch
+}
+
+/** What a shorter retention than before leaves too much goes at the start: at `maxmemory` nothing else makes room. */
+async function trimToRetention({ connection, keys }: OpenRedis, config: Config, logger: Logger): Promise<void> {
+  const maxLengths = { ...retentionOf(config), [Channel.Analytics]: config.retention.ANALYTICS.maxLength }
+  try {
+    const entries = await trimStreams(connection, keys, maxLengths)
+    if (entries > 0)
+      logger.info('streams-trimmed', 'entries beyond the retention were taken from the streams', { entries })
+  } catch (error) {
+    logger.warn('streams-untrimmed', 'the streams could not be trimmed to their retention', { error })
+  }
 }
 
 /** Where /metrics is, null when it is off. */

@@ -61,6 +61,9 @@ const SOCKET_CODES = new Set([
   ...['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'ERR_TLS_CERT_ALTNAME_INVALID'],
 ])
 
+/** What a command inside a script is told that the user may not call, by Redis 7.0 and by newer ones: no word of its own. */
+const SCRIPT_RIGHTS = /The user executing the script can't|ACL failure in script/
+
 /**
  * The one place where the client's errors get their meaning. ioredis tells most failures of a connection by text alone,
  * so this is also the one place that looks at text.
@@ -74,6 +77,7 @@ export function toBusError(error: unknown): BusError {
   const said = message.replace(/^Too many Cluster redirections\. Last error: (?:ReplyError: )?/, '')
   const reply = REPLIES[/^(?:ERR )?([A-Z]+)/.exec(said)?.[1] ?? '']
   if (reply !== undefined) return new BusError(reply, `Redis answered: ${message}`, { cause: error })
+  if (SCRIPT_RIGHTS.test(said)) return new BusError('noperm', `Redis answered: ${message}`, { cause: error })
   // Not sent: the client has no connection to send it on.
   if (/isn't writeable and enableOfflineQueue|Cluster isn't ready/.test(message)) {
     return new BusError('unreachable', 'Redis is not connected', { cause: error })

@@ -11,7 +11,7 @@ import type { Channel } from '../domain/event.ts'
 import type { Instrument } from '../domain/instrument.ts'
 import { AppendCalls, AppendTarget, type Bell, bulksOf } from './append-call.ts'
 import type { RedisConnection } from './connection.ts'
-import { BusError } from './errors.ts'
+import { BusError, toBusError } from './errors.ts'
 import { Keys } from './keys.ts'
 import { Script } from './script.ts'
 
@@ -165,6 +165,9 @@ function decodeGroup(
   if (lineEnd !== -1) {
     // The group failed as a whole and took back what it had appended.
     const error = text.slice(lineEnd + 1)
+    // Rights come back, so these events are to wait for them; the groups that were taken answer `duplicate` then.
+    const cause = toBusError(new Error(error))
+    if (cause.code === 'noperm') throw cause
     const outcomes = batch.offers.map((_, index) => ({ index, verdict: 'refused', reason: 'error', error }) as const)
     return { epoch: batch.epoch, epochChanged: false, have: '', joined: false, outcomes }
   }

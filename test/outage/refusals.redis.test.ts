@@ -58,6 +58,13 @@ describe('a Redis that will not', function () {
       forbid: ['ACL', 'SETUSER', 'worker', '-@scripting'],
       allow: ['ACL', 'SETUSER', 'worker', '+@all'],
     },
+    {
+      words: 'takes the right to a command inside the script (NOPERM)',
+      reason: 'noperm',
+      kind: 'publish-refused',
+      forbid: ['ACL', 'SETUSER', 'worker', '-xadd'],
+      allow: ['ACL', 'SETUSER', 'worker', '+@all'],
+    },
   ] as const)
     it(`take more because it ${words} makes the sockets stand still, and loses nothing`, async () => {
       const redis = await startPrivateRedis()
