@@ -1,12 +1,14 @@
+import type { ClusterRole } from '../cluster/member-store.ts'
 import type { Config } from '../config/schema.ts'
+import type { Channel } from '../domain/event.ts'
 import type { CheckFinding } from '../redis/check.ts'
 import type { RedisConnection } from '../redis/connection.ts'
 import type { CommandContext, CommandHost } from './context.ts'
 import { table } from './table.ts'
 
 const CLOCK_SKEW_MS_MAX = 500
-/** Measured: from here on a join or a leave moves at most 1.2 times the least on average. */
-const PARTITIONS_PER_MEMBER_MIN = 8
+/** Who shares the partitions. */
+const ROLES: readonly ClusterRole[] = ['ingest', 'conductor', 'reader']
 const CONNECT_TIMEOUT_MS = 10_000
 
 export function registerCheck({ program, run }: CommandHost): void {
@@ -59,7 +61,7 @@ async function checkRedisRoom(config: Config): Promise<CheckFinding[]> {
   try {
     await connection.ready()
     const findings = await checkRedis(connection, new Keys(config.prefix, config.partitions), Date.now)
-    const members = await checkMembers(config, connection)
+    const members = await checkKeyspace(config, connection)
     const reached = { name: 'redis', severity: 'ok', expected: 'an answer', found: connection.address } as const
     return [reached, ...findings.map((finding) => ({ ...finding, name: `redis ${finding.name}` })), ...members]
   } catch (error) {
@@ -69,23 +71,33 @@ async function checkRedisRoom(config: Config): Promise<CheckFinding[]> {
   }
 }
 
-/** Whether the partitions are enough for those who share them. */
-async function checkMembers(config: Config, connection: RedisConnection): Promise<CheckFinding[]> {
-  const [{ RedisMembers }, { Keys }] = await Promise.all([import('../redis/members.ts'), import('../redis/keys.ts')])
-  const { partitions, ingest, cluster } = config
-  const list = await new RedisMembers(connection, new Keys(config.prefix, partitions)).list('ingest')
-  const count = list.filter(({ ageMs }) => ageMs < cluster.expiryMs).length
-  const findings: CheckFinding[] = []
-  if (count > 0) {
-    const severity = partitions >= PARTITIONS_PER_MEMBER_MIN * count ? 'ok' : 'warning'
-    const expected = `at least ${PARTITIONS_PER_MEMBER_MIN} partitions a member, so that loads are even and few move`
-    findings.push({ name: 'partitions', severity, expected, found: `${partitions} for ${count} members` })
+/** Who and what is there already, against the settings. */
+async function checkKeyspace(config: Config, connection: RedisConnection): Promise<CheckFinding[]> {
+  const [{ RedisMembers }, { Keys }, { readCatalog }, { checkSizes }, { bookLimits }, { WEIGHT_PER_MINUTE }] =
+    await Promise.all([
+      import('../redis/members.ts'),
+      import('../redis/keys.ts'),
+      import('../redis/catalog.ts'),
+      import('./check-sizes.ts'),
+      import('../processes/book-limits.ts'),
+      import('../processes/venue-rest.ts'),
+    ])
+  const keys = new Keys(config.prefix, config.partitions)
+  const store = new RedisMembers(connection, keys)
+  const members: Partial<Record<ClusterRole, number>> = {}
+  for (const role of ROLES) {
+    members[role] = (await store.list(role)).filter(({ ageMs }) => ageMs < config.cluster.expiryMs).length
   }
-  if (count > 0 && ingest.redundancy > count) {
-    const expected = `at least ${ingest.redundancy} members for ingest.redundancy ${ingest.redundancy}`
-    findings.push({ name: 'members', severity: 'warning', expected, found: `${count}` })
-  }
-  return findings
+  const streams: Partial<Record<Channel, number>> = {}
+  for (const { channel } of await readCatalog(connection, keys)) streams[channel] = (streams[channel] ?? 0) + 1
+  const infos = (await connection.sendToMasters('info', ['memory'])).map(String)
+  const bounds = infos.map((info) => Number(/^maxmemory:(\d+)/m.exec(info)?.[1] ?? 0))
+  const maxMemoryBytes = bounds.includes(0) ? 0 : bounds.reduce((sum, bytes) => sum + bytes, 0)
+  const { refreshesPerMinuteMax } = bookLimits(config, {
+    weightPerMinute: () => WEIGHT_PER_MINUTE,
+    processes: () => 1,
+  })
+  return checkSizes(config, { members, streams, refreshesPerMinuteMax, maxMemoryBytes })
 }
 
 async function checkVenue(config: Config): Promise<CheckFinding[]> {

@@ -1,9 +1,9 @@
 import type { Config } from './schema.ts'
 
 /** The venue sends a delta every 100 ms at most. */
-const DELTAS_PER_SECOND_MAX = 10
+export const DELTAS_PER_SECOND_MAX = 10
 /** The newest snapshot stays in the stream although one refresh failed. */
-const REFRESHES_KEPT = 2
+export const REFRESHES_KEPT = 2
 
 /** What must hold between settings. It is looked at only when every setting it reads was admitted by itself. */
 interface Relation {

@@ -40,6 +40,7 @@ export async function checkRedis(
   return [
     worstOf(infos.map(checkVersion)),
     worstOf(infos.map(checkEviction)),
+    worstOf(infos.map(checkMaxMemory)),
     worstOf(infos.map(checkPersistence)),
     await checkClock(connection, nowMs),
     await checkPermissions(connection, `${keys.prefix}:{ops}:check`),
@@ -71,6 +72,17 @@ function checkEviction(info: ReadonlyMap<string, string>): CheckFinding {
   const found = info.get('maxmemory_policy') ?? 'none'
   const expected = 'noeviction, because an evicted key is data lost in silence'
   return { name: 'maxmemory-policy', severity: found === 'noeviction' ? 'ok' : 'failure', expected, found }
+}
+
+function checkMaxMemory(info: ReadonlyMap<string, string>): CheckFinding {
+  const bytes = Number(info.get('maxmemory') ?? 0)
+  const expected = 'a bound, because without one the machine ends Redis where it should have refused'
+  return {
+    name: 'maxmemory',
+    severity: bytes > 0 ? 'ok' : 'warning',
+    expected,
+    found: info.get('maxmemory_human') ?? '0',
+  }
 }
 
 function checkPersistence(info: ReadonlyMap<string, string>): CheckFinding {

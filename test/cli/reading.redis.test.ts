@@ -163,7 +163,14 @@ describe('commands that read the streams', () => {
         .map((line) => JSON.parse(line) as { name: string; severity: string })
       expect(findings.filter(({ severity }) => severity === 'failure')).to.deep.equal([])
       expect(findings.map(({ name }) => name)).to.include.members([
-        ...['configuration', 'redis', 'redis version', 'redis maxmemory-policy', 'redis persistence'],
+        ...[
+          'configuration',
+          'redis',
+          'redis version',
+          'redis maxmemory-policy',
+          'redis maxmemory',
+          'redis persistence',
+        ],
         ...['redis clock', 'redis permissions', 'venue clock', 'venue streams'],
       ])
       expect(code).to.equal(0)

@@ -109,6 +109,7 @@ describe('check of Redis', () => {
     expect(fit.map(({ name, severity }) => `${name} ${severity}`)).to.deep.equal([
       'version ok',
       'maxmemory-policy ok',
+      'maxmemory warning',
       'persistence warning',
       'clock ok',
       'permissions ok',
