@@ -48,7 +48,8 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
   if (inputs.prefix !== undefined) sources.setText('prefix', inputs.prefix, '--prefix')
 
   const refusals = [...sources.refusals]
-  readPasswordFile(sources, refusals)
+  readPasswordFile(sources, refusals, 'password', 'passwordFile')
+  readPasswordFile(sources, refusals, 'sentinelPassword', 'sentinelPasswordFile')
   readTokenFile(sources, refusals)
   const admitted = configSchema.safeParse(sources.values)
   const issues = admitted.success ? [] : admitted.error.issues
@@ -66,23 +67,23 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
 }
 
 /** A password from a file counts as given where the name of the file was given. */
-function readPasswordFile(sources: Sources, refusals: Refusal[]): void {
+function readPasswordFile(sources: Sources, refusals: Refusal[], name: string, fileName: string): void {
   const redis = sources.values.redis
   if (typeof redis !== 'object' || redis === null) return
-  const { passwordFile, password } = redis as { passwordFile?: unknown; password?: unknown }
+  const { [fileName]: passwordFile, [name]: password } = redis as Record<string, unknown>
   if (typeof passwordFile !== 'string') return
-  const origin = sources.origin(['redis', 'passwordFile'])
+  const origin = sources.origin(['redis', fileName])
+  const path = `redis.${fileName}`
   if (password !== null && password !== undefined) {
-    const message = 'expected either redis.password or redis.passwordFile, found both'
-    refusals.push({ path: 'redis.passwordFile', message, origin })
+    refusals.push({ path, message: `expected either redis.${name} or ${path}, found both`, origin })
     return
   }
   try {
     const text = readFileSync(passwordFile, 'utf8').replace(/\r?\n$/, '')
-    sources.set('redis.password', text, `${origin} (read from the file)`)
+    sources.set(`redis.${name}`, text, `${origin} (read from the file)`)
   } catch (error) {
     const message = `expected a file that can be read, found ${words(error)}`
-    refusals.push({ path: 'redis.passwordFile', message, origin })
+    refusals.push({ path, message, origin })
   }
 }
 

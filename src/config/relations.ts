@@ -47,6 +47,17 @@ export const relations: readonly Relation[] = [
           : `expected null with redis.mode ${redis.mode}, found "${redis.sentinelName}"`,
   },
   {
+    paths: ['redis.sentinelPassword', 'redis.sentinelUsername', 'redis.mode'],
+    check: ({ redis: { mode, sentinelPassword, sentinelUsername } }) => {
+      if (mode !== 'sentinel' && (sentinelPassword !== null || sentinelUsername !== null)) {
+        return `expected null with redis.mode ${mode}, which asks no sentinels, found a user or a password for them`
+      }
+      return sentinelUsername !== null && sentinelPassword === null
+        ? 'expected the password of redis.sentinelUsername, found null'
+        : null
+    },
+  },
+  {
     paths: ['redis.tls', 'redis.tls.enabled', 'redis.tls.caFile', 'redis.tls.certFile', 'redis.tls.keyFile'],
     check: ({ redis: { tls, url } }) => {
       const isGiven = tls.caFile !== null || tls.certFile !== null || tls.keyFile !== null

@@ -14,6 +14,9 @@ export interface RedisConnectionOptions {
   /** `host:port` of the sentinels, or of some nodes of the cluster. */
   readonly nodes: readonly string[]
   readonly sentinelName: string | null
+  /** For the sentinels themselves; null or absent: they ask for none. */
+  readonly sentinelUsername?: string | null
+  readonly sentinelPassword?: string | null
   readonly username: string | null
   readonly password: string | null
   /** Read when `password` is null; a line feed at its end is no part of it. */
@@ -244,12 +247,17 @@ export class RedisConnection {
   }
 
   #watchSentinels(client: Redis): SentinelWatch | null {
-    const { mode, nodes, sentinelName, connectTimeoutMs, tls } = this.#options
+    const { mode, nodes, sentinelName, sentinelUsername, sentinelPassword, connectTimeoutMs, tls } = this.#options
     if (mode !== 'sentinel' || sentinelName === null) return null
     return new SentinelWatch({
       sentinels: nodes.map(parseNode),
       name: sentinelName,
-      redisOptions: { connectTimeout: connectTimeoutMs, ...(tls.enabled ? { tls: tlsOptions(this.#options) } : {}) },
+      redisOptions: {
+        connectTimeout: connectTimeoutMs,
+        ...(sentinelUsername ? { username: sentinelUsername } : {}),
+        ...(sentinelPassword ? { password: sentinelPassword } : {}),
+        ...(tls.enabled ? { tls: tlsOptions(this.#options) } : {}),
+      },
       switched: (address) => {
         if (address === this.#switchedTo || this.#closed) return
         this.#switchedTo = address
@@ -327,6 +335,8 @@ function createClient(options: RedisConnectionOptions, kind: ConnectionKind): Re
   return new Redis({
     ...common,
     ...sentinelTls,
+    ...(options.sentinelUsername ? { sentinelUsername: options.sentinelUsername } : {}),
+    ...(options.sentinelPassword ? { sentinelPassword: options.sentinelPassword } : {}),
     sentinels: nodes,
     name: options.sentinelName,
     sentinelRetryStrategy: retryDelayMs,

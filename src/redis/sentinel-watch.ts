@@ -7,7 +7,7 @@ export interface SentinelWatchOptions {
   readonly sentinels: readonly { readonly host: string; readonly port: number }[]
   /** The master's name. */
   readonly name: string
-  readonly redisOptions: Pick<RedisOptions, 'tls' | 'connectTimeout'>
+  readonly redisOptions: Pick<RedisOptions, 'tls' | 'connectTimeout' | 'username' | 'password'>
   /** A sentinel says that another one is the master now; each of them says it. */
   readonly switched: (address: string) => void
   readonly failed: (error: unknown) => void

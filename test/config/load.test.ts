@@ -108,6 +108,16 @@ describe('the configuration', () => {
       })
     })
 
+    it('reads the password of the sentinels from a file, and wants it only where sentinels are asked', () => {
+      const sentinels = ['redis.mode=sentinel', 'redis.nodes=[a:1]', 'redis.sentinelName=m']
+      const { config } = loadConfig({
+        assignments: [...sentinels, `redis.sentinelPasswordFile=${file('sentinel', 'theirs\n')}`],
+      })
+      expect(config.redis.sentinelPassword).to.equal('theirs')
+      expect(refusal({ assignments: ['redis.sentinelPassword=x'] })).to.contain('redis.sentinelPassword: expected null')
+      expect(refusal({ assignments: [...sentinels, 'redis.sentinelUsername=x'] })).to.contain('expected the password')
+    })
+
     it('reads a password from a file', () => {
       const { config, origin } = loadConfig({
         environment: { MELTICA_REDIS__PASSWORD_FILE: file('password', 's3 cret\n') },

@@ -17,6 +17,18 @@ describe('the configuration shown', () => {
     expect(text).to.contain('passwordFile: null\n')
   })
 
+  it('hides the password of the sentinels', () => {
+    const assignments = [
+      'redis.mode=sentinel',
+      'redis.nodes=[a:1]',
+      'redis.sentinelName=m',
+      'redis.sentinelPassword=x12y',
+    ]
+    const text = renderConfig(loadConfig({ assignments }))
+    expect(text).to.not.contain('x12y')
+    expect(text).to.contain('sentinelPassword: "***"')
+  })
+
   it('is YAML that can be given as a file again', () => {
     const { config } = loadConfig({ assignments: ['simulator.seed=7'] })
     const shown = parse(renderConfig({ config, origin: () => '--set' }))

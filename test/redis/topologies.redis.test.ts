@@ -30,6 +30,32 @@ describe('a connection by sentinels', function () {
     await topology.stop()
   })
 
+  it('gives the sentinels the password that they ask for, and says when it is not theirs', async () => {
+    const sentinelPassword = 'word'
+    const topology = await startSentinel({ sentinelPassword })
+    const failures: string[] = []
+    const observer = { failed: (_: unknown, message: string) => void failures.push(message), ready: () => undefined }
+    const connection = new RedisConnection({ ...topology.options, sentinelPassword }, 'command', observer)
+    await connection.ready()
+    const master = await topology.master()
+    await send(connection, 'set', 'a', '1')
+    // The watch has to be let in as well: it ends the connection to a master that stands still.
+    process.kill(master.pid, 'SIGSTOP')
+    await topology.failedOver(master)
+    await eventually(() => !connection.isReady)
+    await connection.restored()
+    expect(await send(connection, 'get', 'a')).to.equal('1')
+    expect(failures.join()).not.to.match(/NOAUTH|WRONGPASS/)
+    connection.close()
+    process.kill(master.pid, 'SIGCONT')
+    const wrong = new RedisConnection({ ...topology.options, sentinelPassword: 'other' }, 'command', observer)
+    const refused = await wrong.ready().catch((error: unknown) => String(error))
+    expect(refused).to.match(/sentinels|WRONGPASS/i)
+    await eventually(() => /WRONGPASS|NOAUTH/.test(failures.join()))
+    wrong.close()
+    await topology.stop()
+  })
+
   it('leaves a master that has become a replica', async () => {
     const topology = await startSentinel()
     const connection = new RedisConnection(topology.options, 'command')

@@ -39,9 +39,16 @@ export interface SentinelTopology extends Topology {
   failedOver(from: TestRedis): Promise<TestRedis>
 }
 
-/** One master, two replicas, three sentinels. `masterAheadSeconds`: the first master's clock, by `buildClockShim`. */
+/**
+ * One master, two replicas, three sentinels. `masterAheadSeconds`: the first master's clock, by `buildClockShim`.
+ * `sentinelPassword`: what the sentinels ask for, each other too.
+ */
 export async function startSentinel(
-  options: { readonly clockShim?: string; readonly masterAheadSeconds?: number } = {},
+  options: {
+    readonly clockShim?: string
+    readonly masterAheadSeconds?: number
+    readonly sentinelPassword?: string
+  } = {},
 ): Promise<SentinelTopology> {
   const first = await startPrivateRedis({
     extraArguments: REPLICA,
@@ -57,7 +64,9 @@ export async function startSentinel(
     READY_MS,
   )
   const ports = [await freePort(), await freePort(), await freePort()]
-  const sentinels = await Promise.all(ports.map((port, index) => startSentinelProcess(port, index, ports, nodes)))
+  const sentinels = await Promise.all(
+    ports.map((port, index) => startSentinelProcess(port, index, ports, nodes, options.sentinelPassword)),
+  )
   const asked = sentinels.map(({ client }) => client)
   const master = async (): Promise<TestRedis> => {
     const told = await (asked[0] as Redis).call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER_NAME)
@@ -252,6 +261,7 @@ async function startSentinelProcess(
   index: number,
   ports: readonly number[],
   [master, ...replicas]: readonly TestRedis[],
+  password?: string,
 ): Promise<Sentinel> {
   const directory = mkdtempSync(join(tmpdir(), 'meltica-sentinel-'))
   const file = join(directory, 'sentinel.conf')
@@ -267,6 +277,7 @@ async function startSentinelProcess(
     `sentinel parallel-syncs ${MASTER_NAME} 2`,
     ...replicas.map((replica) => `sentinel known-replica ${MASTER_NAME} 127.0.0.1 ${replica.port}`),
     ...others,
+    ...(password === undefined ? [] : [`requirepass ${password}`, `sentinel sentinel-pass ${password}`]),
   ]
   writeFileSync(file, `${lines.join('\n')}\n`)
   const program = findRedisServer()
@@ -276,7 +287,8 @@ async function startSentinelProcess(
     detached: true,
   })
   const ended = once(child, 'exit')
-  const client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 50, maxRetriesPerRequest: null })
+  const auth = password === undefined ? {} : { password }
+  const client = new Redis({ ...auth, port, host: '127.0.0.1', retryStrategy: () => 50, maxRetriesPerRequest: null })
   client.on('error', () => undefined)
   const stop = async (): Promise<void> => {
     client.disconnect()
