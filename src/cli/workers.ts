@@ -15,7 +15,8 @@ export function registerWorkers({ program, run }: CommandHost): void {
       'after',
       '\nExamples:\n  $ meltica workers --redis redis://localhost:6379\n  $ meltica workers --json\n' +
         '\nA worker that fell silent is shown as gone for a minute. Lag is the longest time from the arrival of a frame to\n' +
-        "Redis's reply since the heartbeat before, or how late that was. --json tells all partitions that each owns.",
+        "Redis's reply since the heartbeat before, of a conductor the age of the oldest entry that it has not folded; or how\n" +
+        'late the heartbeat was. --json tells all partitions that each owns.',
     )
   run(command, showWorkers)
 }

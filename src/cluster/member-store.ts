@@ -18,7 +18,8 @@ export interface MemberFacts {
   readonly flowsSinceUs: number | null
   /**
    * How far it is behind, ms; null: nothing was there to do. The longest way of an event through it since the beat before (from
-   * the arrival of a frame to the reply of the script), or how late it came to make this beat, whichever is more.
+   * the arrival of a frame to the reply of the script), of a conductor how old the oldest entry is that it has not folded and
+   * committed; or how late it came to make this beat, whichever is more.
    */
   readonly lagMs: number | null
   /** For how long its most silent connection to the venue has shown nothing, ms. */

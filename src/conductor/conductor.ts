@@ -103,6 +103,13 @@ export class Conductor {
     return new Set([...this.#loops].filter(([at, loop]) => this.#known.has(at) && loop.isLoaded).map(([at]) => at))
   }
 
+  /** How old the oldest is that its partitions have not folded and committed yet, ms; null without a partition. */
+  get lagMs(): number | null {
+    let lagMs: number | null = null
+    for (const loop of this.#loops.values()) lagMs = Math.max(lagMs ?? 0, loop.lagMs)
+    return lagMs
+  }
+
   stats(): ConductorStats {
     const sum = emptyStats()
     addStats(sum, this.#before)

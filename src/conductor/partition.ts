@@ -43,6 +43,11 @@ export class PartitionLoop {
   #run = ''
   /** Ms of the newest entry's id over all streams; 0 before the first. */
   #newestEntryMs = 0
+  /** Since when streams are rung that no turn has begun to read, and those that the turn in hand reads; monotonic ms. */
+  #rungSinceMs = Number.POSITIVE_INFINITY
+  #turnSinceMs = Number.POSITIVE_INFINITY
+  /** Ms of the id up to which the stream was read that is read up to the oldest, of those that have more; infinite where none has. */
+  #readToMs = Number.POSITIVE_INFINITY
   /** A live owner tells that it flows here. */
   #isFlowing = false
   #stale = false
@@ -75,10 +80,21 @@ export class PartitionLoop {
     return true
   }
 
+  /**
+   * How old the oldest is that was not folded and committed yet, ms, 0 when there is nothing: since its bell rang, and where
+   * more stands in a stream than one read takes, by the place up to which it was read.
+   */
+  get lagMs(): number {
+    const { clock } = this.#parts
+    const unreadMs = clock.monotonicMs() - Math.min(this.#rungSinceMs, this.#turnSinceMs)
+    return Math.max(0, unreadMs, clock.nowUs() / 1_000 - this.#readToMs)
+  }
+
   /** These streams may have grown; null: all that are known. */
   ring(names: readonly SourceName[] | null): void {
     if (names === null) for (const seat of this.#seats.values()) ringAll(seat)
     else for (const name of names) this.#seatOf(name).rung.add(name.channel)
+    this.#rungSinceMs = Math.min(this.#rungSinceMs, this.#parts.clock.monotonicMs())
     this.#wake()
   }
 
@@ -149,8 +165,12 @@ export class PartitionLoop {
     while (this.#again && !this.#closing) {
       this.#again = false
       this.#cancelTimer()
+      // After a turn that failed its time goes on: what it was to read is unread.
+      this.#turnSinceMs = Math.min(this.#turnSinceMs, this.#rungSinceMs)
+      this.#rungSinceMs = Number.POSITIVE_INFINITY
       try {
         await this.#turn()
+        this.#turnSinceMs = Number.POSITIVE_INFINITY
         this.#failuresInRow = 0
       } catch (error) {
         this.#failed('the partition will be read again', error)
@@ -228,6 +248,7 @@ export class PartitionLoop {
 
   async #read(): Promise<void> {
     const reading: [Seat, FusedChannel][] = []
+    let readToMs = Number.POSITIVE_INFINITY
     for (const seat of this.#seats.values()) {
       if (seat.state === null) continue
       const later = hasUnreadQuote(seat)
@@ -257,12 +278,14 @@ export class PartitionLoop {
         const isWhole = this.#fold(seat.limits, state, channel, entries)
         if (!isWhole || entries.length === ENTRIES_PER_STREAM_MAX) {
           seat.rung.add(channel)
+          readToMs = Math.min(readToMs, Number.parseInt(state.positions[channel].id, 10))
           // What must leave first and may not yet is waited for by the timer.
           if (isWhole || seat.notBeforeMs <= nowMs) this.#again = true
         }
         if (state.notices.length > 0) this.#doubts.tell(seat, state)
       }
     }
+    this.#readToMs = readToMs
   }
 
   async #readQuotes(seats: readonly Seat[]): Promise<void> {

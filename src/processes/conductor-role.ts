@@ -48,7 +48,7 @@ export class ConductorRole {
     this.#membership = new Membership({
       ...{ store, role: ROLE, id: worker, incarnation: this.#incarnation, clock },
       ...{ heartbeatMs: cluster.heartbeatMs, expiryMs: cluster.expiryMs },
-      facts: () => this.#facts(),
+      facts: (lateMs) => this.#facts(lateMs),
       hurries: () => this.#open && this.conductor.working.size < this.conductor.partitions.size,
       seen: (view) => this.#seen(view),
       tell: parts.tell,
@@ -94,12 +94,14 @@ export class ConductorRole {
     this.#endExport()
   }
 
-  #facts(): MemberFacts {
+  #facts(lateMs: number): MemberFacts {
     const owns = this.conductor.partitions
     const flows = this.conductor.working
     const isWhole = owns.size > 0 && flows.size === owns.size
     this.#worksSinceUs = isWhole ? (this.#worksSinceUs ?? this.#parts.clock.nowUs()) : null
-    return { version, owns, flows, flowsSinceUs: this.#worksSinceUs, lagMs: null, unheardMs: 0 }
+    const behindMs = this.conductor.lagMs
+    const lagMs = behindMs === null ? null : Math.round(Math.max(behindMs, lateMs))
+    return { version, owns, flows, flowsSinceUs: this.#worksSinceUs, lagMs, unheardMs: 0 }
   }
 
   #hasSuccessors(): boolean {

@@ -227,6 +227,45 @@ describe('a partition', function () {
       { numRuns: RUNS },
     )
   })
+
+  it('tells how old the oldest is that it has not folded: while its calls fail, and while more stands than it reads', async () => {
+    const world = new World()
+    const loop = world.loops[0] as PartitionLoop
+    world.book({ kind: 'snapshot', bids: [], asks: [] })
+    await world.happen('trade')
+    await world.pass(200)
+    expect(loop.lagMs).to.equal(0)
+    for (let call = 0; call < 1_000; call++) world.redis.faults.push('before')
+    await world.happen('trade')
+    await world.pass(10_000)
+    // What comes meanwhile does not make the oldest younger.
+    await world.happen('trade')
+    await world.pass(100)
+    expect(loop.lagMs).to.be.within(10_000, 10_500)
+    world.redis.faults.length = 0
+    await world.pass(4_000)
+    expect(loop.lagMs).to.equal(0)
+
+    let release = (): void => {}
+    const read = world.redis.read.bind(world.redis)
+    let isFull = false
+    world.redis.read = async (...asked) => {
+      if (isFull) await new Promise<void>((resolve) => (release = resolve))
+      const found = await read(...asked)
+      isFull = !isFull && found.some((entries) => entries.length === asked[1])
+      return found
+    }
+    for (let id = 10; id < 600; id++) {
+      world.redis.append('TRADE', 'TRADE', { id: `${id}`, price: '1.25', quantity: '0.50', side: 'buy' })
+    }
+    await world.happen('trade')
+    await world.pass(100)
+    // Ids are counted from 1 here, so a place is as old as the clock.
+    expect(loop.lagMs).to.be.closeTo(world.clock.nowUs() / 1_000, 1_000)
+    release()
+    await world.pass(200)
+    expect(loop.lagMs).to.equal(0)
+  })
 })
 
 function judge({ redis, naive, trades, trimmed }: World): void {
