@@ -1,4 +1,4 @@
-import type { ChannelBatch, PublishResult } from '../bus/publish.ts'
+import type { ChannelBatch, PublishResult, Verdict } from '../bus/publish.ts'
 import { Channel } from '../domain/event.ts'
 import { beforeScrape, metrics } from '../telemetry/metrics.ts'
 
@@ -18,13 +18,22 @@ export interface LineRaceParts {
   winnerReceivedUs(event: LostEvent): Promise<number | null>
 }
 
+/** Of bars and statistics the newest alone enters, under one id for many: nobody can say which copy was first. */
+const RACED: ReadonlySet<Channel> = new Set([Channel.Trade, Channel.Quote, Channel.OrderBook])
+
 /**
  * How this process's lines do against those of others that feed the same streams: who came first, and by how much the
  * others are ahead where they win. Counts in plain numbers and carries them over when Prometheus asks.
+ *
+ * A duplicate was won by another process only where this one had not offered the event before: what the ring offers again after
+ * an outage, and what two of its own connections bring while one is renewed, lies at or below what it offered last. So one
+ * number a stream is kept, and looked at once a call and where something is a duplicate.
  */
 export class LineRace {
   readonly #parts: LineRaceParts
   readonly #counts = new Map<string, { market: string; channel: Channel; won: number; lost: number }>()
+  /** By channel and instrument: the id offered last. */
+  readonly #reached = new Map<Channel, Map<string, number>>()
   #sampledMs = 0
   readonly #carry = (): void => this.#carryOver()
 
@@ -37,28 +46,46 @@ export class LineRace {
   published(batches: readonly ChannelBatch[], result: PublishResult): void {
     for (let index = 0; index < batches.length; index++) {
       const batch = batches[index] as ChannelBatch
+      if (!RACED.has(batch.channel) || batch.offers.length === 0) continue
       const counts = this.#countsOf(batch)
+      const reached = this.#reachedOf(batch.channel)
+      const before = reached.get(batch.instrument) ?? Number.NEGATIVE_INFINITY
       const outcomes = result.channels[index]?.outcomes ?? []
       let told = 0
+      let verdict: Verdict | undefined
       for (let at = 0; at < batch.offers.length; at++) {
-        const verdict = outcomes[told]?.index === at ? outcomes[told++]?.verdict : undefined
+        verdict = outcomes[told]?.index === at ? outcomes[told++]?.verdict : undefined
         const offer = batch.offers[at] as ChannelBatch['offers'][number]
         // Only what came by a line runs a race; answers of REST are late by nature.
         if (!offer.source.includes('.ws.')) continue
         if (verdict === undefined || verdict === 'gapTold') counts.won++
         else if (verdict === 'duplicate') {
+          const id = Number(offer.id)
+          if (id <= before || id <= Number(batch.offers[at - 1]?.id)) continue
           counts.lost++
-          // Of the other channels the newest alone enters, and of books the copies are cut differently.
+          // Of quotes the newest alone enters, and of books the copies are cut differently.
           if (batch.channel !== Channel.Trade) continue
           this.#sample({ batch, id: offer.id, receivedTimeUs: Number(offer.receivedTime) })
         }
       }
+      // Where the last one entered it is the newest, whatever the ids before: the venue may have begun anew.
+      const last = Number(batch.offers.at(-1)?.id)
+      if (verdict === undefined || last > before) reached.set(batch.instrument, last)
     }
   }
 
   close(): void {
     this.#carryOver()
     beforeScrape.delete(this.#carry)
+  }
+
+  #reachedOf(channel: Channel): Map<string, number> {
+    let reached = this.#reached.get(channel)
+    if (reached === undefined) {
+      reached = new Map()
+      this.#reached.set(channel, reached)
+    }
+    return reached
   }
 
   #countsOf({ market, channel }: ChannelBatch) {

@@ -56,6 +56,23 @@ describe('the race of two lines', () => {
     expect(await counted(Channel.Trade)).to.deep.equal({ won: 5, lost: 1 })
   })
 
+  it('does not take for lost what this process offered before: again after an outage, or by a second connection', async () => {
+    const all = (count: number) => result(Array.from({ length: count }, (_, index) => [index, 'duplicate'] as const))
+    nowMs += 1_000
+    race.published([batch(Channel.OrderBook, [1, 2, 3])], { ...result([]), channels: [null] })
+    race.published([batch(Channel.OrderBook, [1, 2, 3])], all(3))
+    race.published([batch(Channel.OrderBook, [3, 4, 4])], all(3))
+    race.published([batch(Channel.OrderBook, [4, 5])], all(2))
+    // Another instrument's ids, and the venue's that begin anew, are numbers of their own.
+    race.published([{ ...batch(Channel.OrderBook, [1]), instrument: asInstrument('C-D') }], all(1))
+    race.published([batch(Channel.OrderBook, [1, 2])], { ...result([]), channels: [null] })
+    race.published([batch(Channel.OrderBook, [2, 3])], all(2))
+    race.published([batch(Channel.Kline, [9, 9])], all(2))
+    race.close()
+    expect(await counted(Channel.OrderBook)).to.deep.equal({ won: 5, lost: 4 })
+    expect(await counted(Channel.Kline)).to.deep.equal({})
+  })
+
   it('measures by how much the other line was ahead, of one lost trade a second', async () => {
     nowMs += 1_000
     race.published([batch(Channel.Trade, [1, 2])], result([[0, 'duplicate'] as const, [1, 'duplicate'] as const]))
