@@ -21,7 +21,9 @@ export class LocalMembers implements MemberStore {
     const heardUs = this.#heardUs.get(role)
     this.#heardUs.set(role, nowUs)
     if (heardUs !== undefined && nowUs - heardUs > outageMs * 1_000) {
-      for (const [its, member] of list) list.set(its, { ...member, seenUs: nowUs })
+      for (const [its, member] of list) {
+        if (heardUs - member.seenUs < expiryMs * 1_000) list.set(its, { ...member, seenUs: nowUs })
+      }
     }
     const mine = list.get(id)
     const startedUs = beat.startedUs ?? Math.max(nowUs, mine === undefined ? 0 : mine.startedUs + 1)

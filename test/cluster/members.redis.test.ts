@@ -120,6 +120,19 @@ describe('the list of members', () => {
         const next = await b.beat('active', SHORT_MS, SHORT_MS)
         expect(next.members.find(({ id }) => id === 'a')?.ageMs).to.be.above(0)
       })
+
+      it('counts nobody as heard who was gone before the others fell silent', async () => {
+        const store = open()
+        const [a, b, c] = [new Life(store, 'a'), new Life(store, 'b'), new Life(store, 'c')]
+        await a.beat()
+        const ageMs = ({ members }: Pick<BeatAnswer, 'members'>, of: string): number =>
+          members.find(({ id }) => id === of)?.ageMs ?? Number.NaN
+        await eventually(async () => ageMs(await b.beat(), 'a') > SHORT_MS)
+        await eventually(async () => (await store.list('ingest')).every((member) => member.ageMs > SHORT_MS))
+        const back = await c.beat('joining', SHORT_MS, SHORT_MS)
+        expect(ageMs(back, 'a')).to.be.above(SHORT_MS)
+        expect(ageMs(back, 'b')).to.be.below(SHORT_MS)
+      })
     })
   }
 
@@ -130,7 +143,7 @@ describe('the list of members', () => {
     const key = keys.members('ingest')
     const old = (await redis.client.hget(key, 'a')) ?? ''
     const at = (seenUs: number): string => old.replace(/^(\S+ \S+) \S+/, `$1 ${seenUs}`)
-    await redis.client.hset(key, 'a', at(1_000_000), '#run', 'another')
+    await redis.client.hset(key, 'a', at(1_000_000), '#run', 'another', '#heard', 1_500_000)
     expect((await b.beat()).members.find(({ id }) => id === 'a')?.ageMs).to.equal(0)
     await redis.client.hset(key, 'a', at(Date.now() * 1_000 + 3_600_000_000))
     expect((await b.beat()).members.find(({ id }) => id === 'a')?.ageMs).to.equal(0)

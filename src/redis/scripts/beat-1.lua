@@ -12,7 +12,7 @@ Returns a flat list: standing (member, superseded, full), startedUs, run_id, the
         age us, state, facts.
 A member that another Redis process heard last counts as just heard: its clock is another one, and nobody could beat meanwhile.
 So does every member where this is the first beat of anybody for that long: Redis could not be reached, stood still, or its clock
-was set ahead, and nobody who comes back first may take the others for dead, not even one that is new.
+was set ahead, and nobody who comes back first may take the others for dead, not even one that is new. Who was gone before stays gone.
 Of two incarnations with one id that both beat the one that started later stays, the other is answered `superseded`.
 ]]
 local members, id, incarnation, started, state, facts = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -38,13 +38,14 @@ for at = 1, #flat, 2 do
     end
   end
 end
-if before[2] and now - before[2] > outageUs then isAnew = true end
+local heard = tonumber(before[2] or now)
+if now - heard > outageUs then isAnew = true end
 redis.call('HSET', members, '#run', run, '#heard', text(now))
 
 local list, count, mine = {}, 0, nil
 for _, member in ipairs(found) do
   local key, inc, since, seen, word, said = unpack(member)
-  if isAnew or seen > now then
+  if (isAnew and heard - seen < expiryUs) or seen > now then
     seen = now
     redis.call('HSET', members, key, inc .. ' ' .. since .. ' ' .. text(seen) .. ' ' .. word .. ' ' .. said)
   end
