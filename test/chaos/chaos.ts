@@ -35,7 +35,8 @@ const READ_MS = 4_000
 /** Runs the whole system, harms it as planned, lets it heal, and judges what stands in Redis. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { seed, seconds, everyMs, profile, instruments, rate, say } = options
-  const system = await System.open({ seed, instruments, rate, partitions: PARTITIONS, roles: ROLES })
+  const growingFile = profile === Profile.FailOver
+  const system = await System.open({ seed, instruments, rate, partitions: PARTITIONS, growingFile, roles: ROLES })
   const timeLine: string[] = []
   const wrong: string[] = []
   try {

@@ -18,6 +18,8 @@ export interface SystemOptions {
   /** Orders a second over all instruments. */
   readonly rate: number
   readonly partitions: number
+  /** The file of Redis only grows, so that a copy of it is what stood there at one moment; else Redis rewrites it when long. */
+  readonly growingFile: boolean
   /** Processes of each role. */
   readonly roles: Readonly<Record<string, number>>
 }
@@ -25,8 +27,8 @@ export interface SystemOptions {
 const START_MS_MAX = 120_000
 const END_MS_MAX = 8_000
 const LOG_CHARACTERS_MAX = 400_000
-/** The file only grows, so that a copy of it is what stood there at one moment. */
-const GROWING_FILE = ['--auto-aof-rewrite-percentage', '0']
+/** After half an hour a gigabyte is read before Redis answers. */
+const REDIS_READY_MS_MAX = 180_000
 
 /**
  * The whole of Meltica as processes: the simulated venue with its ledger, a Redis that keeps its data, and every role as
@@ -64,8 +66,7 @@ export class System {
 
   static async open(options: SystemOptions): Promise<System> {
     const directory = await mkdtemp(join(tmpdir(), 'meltica-chaos-'))
-    const kept = { directory: join(directory, 'redis'), appendOnly: true }
-    const redis = await startPrivateRedis({ ...kept, extraArguments: GROWING_FILE })
+    const redis = await startPrivateRedis(launchOptions(directory, options))
     const { instruments, seed, rate } = options
     const market = ['--instruments', `${instruments}`, '--seed', `${seed}`, '--rate', `${rate}`]
     const simulator = startMeltica(['simulate', ...market, '--ledger', join(directory, 'ledger.jsonl')])
@@ -142,8 +143,7 @@ export class System {
 
   async startRedis(): Promise<void> {
     const port = Number(new URL(this.redisUrl).port)
-    const kept = { directory: join(this.#directory, 'redis'), appendOnly: true }
-    this.#redis = await startPrivateRedis({ ...kept, port, extraArguments: GROWING_FILE })
+    this.#redis = await startPrivateRedis({ ...launchOptions(this.#directory, this.#options), port })
   }
 
   /** Kills Redis and starts one that lacks what it took in the last `behindMs`. */
@@ -238,4 +238,12 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as { port: number }
   await new Promise((resolve) => server.close(resolve))
   return port
+}
+
+function launchOptions(directory: string, { growingFile }: SystemOptions) {
+  const extraArguments = growingFile ? ['--auto-aof-rewrite-percentage', '0'] : []
+  return {
+    ...{ directory: join(directory, 'redis'), appendOnly: true },
+    ...{ readyTimeoutMs: REDIS_READY_MS_MAX, extraArguments },
+  }
 }

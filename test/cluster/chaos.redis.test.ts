@@ -18,8 +18,11 @@ const END_MS_MAX = chaosSetting('END_MS_MAX', 8_000)
 const PARTITIONS = 64
 const WORKERS = ['a', 'b', 'c']
 
-/** Trades a second from which on a stream's first trade after a kill says something, and for how long is looked. */
-const TRADES_PER_SECOND_MIN = 2
+/**
+ * Trades a second from which on a stream's first trade after a kill says something, and for how long is looked. A market that
+ * trades twice a second makes one in twenty wait for 1.5 s by itself.
+ */
+const TRADES_PER_SECOND_MIN = 5
 const LOOK_MS = 8_000
 /** After many kills the venue's weight per minute decides how long the last holes take. */
 const HEAL_MS = 120_000 + 1_200 * SECONDS

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Clock } from '../../src/lib/clock.ts'
 
 /** Who runs a task: a process of the simulation. A paused one runs nothing until it goes on, a dead one nothing ever. */
@@ -17,6 +18,8 @@ interface Task {
 /** The machine's own, however often the global one is replaced. */
 const turn = setImmediate
 const START_MS = 1_700_000_000_000
+/** What runs within a history. Other tests of this process may have left something that still runs beside it. */
+const within = new AsyncLocalStorage<Scheduler>()
 
 /** Numbers of a seed, always the same ones (mulberry32). */
 export class Dice {
@@ -124,12 +127,13 @@ export class Scheduler {
   async govern<Answer>(work: () => Promise<Answer>): Promise<Answer> {
     const { setImmediate: immediate } = globalThis
     const { random } = Math
+    const isOurs = (): boolean => within.getStore() === this
     const later = (callback: () => void): unknown =>
-      this.after(this.#dice.next() < 0.9 ? 0 : 1, this.#running, callback)
+      isOurs() ? this.after(this.#dice.next() < 0.9 ? 0 : 1, this.#running, callback) : turn(callback)
     globalThis.setImmediate = later as typeof setImmediate
-    Math.random = this.#dice.next
+    Math.random = () => (isOurs() ? this.#dice.next() : random())
     try {
-      return await work()
+      return await within.run(this, work)
     } finally {
       globalThis.setImmediate = immediate
       Math.random = random
