@@ -9,6 +9,11 @@ export interface EvidenceInput {
   readonly askedUs: number
 }
 
+interface Told {
+  readonly us: number
+  readonly sinceUs: number
+}
+
 /**
  * By then what the venue sent is read and appended by a process that lives, ms; how far it says to be behind comes on top.
  * One that lets go cleanly needs no such time.
@@ -24,19 +29,23 @@ export const READ_BY_MS = 2_500
  * - of a member that let go, that it read and appended all it was sent until it said so, because it says so only then;
  * - of one that lives on, that it did so with what it was sent a while before;
  * - of one that is gone, nothing more.
+ *
+ * One that owes the stream a gap knows of a hole that begins before its own subscription. Until it has told it, whoever came
+ * later owes the same, so that the hole is told by whichever lives; its beats say nothing till then.
  */
 export class OverlapEvidence {
-  /** By life and partition: when that member told last that it flows there, us. */
-  readonly #toldUs = new Map<string, Map<number, number>>()
+  /** By life and partition: when that member told last that it flows there and owes nothing, and since when it does, us. */
+  readonly #told = new Map<string, Map<number, Told>>()
 
   /** By partition, us; to be called with every view. */
   look(view: MemberView, input: EvidenceInput): Map<number, number> {
     const found = this.#letGo(view)
     this.#note(view, input)
     for (const { incarnation, facts } of view.members) {
-      for (const [partition, us] of this.#toldUs.get(incarnation) ?? []) {
+      for (const [partition, { us, sinceUs }] of this.#told.get(incarnation) ?? []) {
         const sureUs = us - (READ_BY_MS + (facts.lagMs ?? 0)) * 1_000
-        found.set(partition, Math.max(found.get(partition) ?? 0, sureUs))
+        // What it owed till then is appended by the same measure as all else.
+        if (sureUs >= sinceUs) found.set(partition, Math.max(found.get(partition) ?? 0, sureUs))
       }
     }
     return found
@@ -48,14 +57,14 @@ export class OverlapEvidence {
       view.members.map(({ incarnation, facts }) => [incarnation, facts.owns]),
     )
     for (const { incarnation } of view.left) owned.set(incarnation, new Set())
-    for (const [incarnation, told] of this.#toldUs) {
+    for (const [incarnation, told] of this.#told) {
       const owns = owned.get(incarnation)
-      for (const [partition, us] of told) {
+      for (const [partition, { us }] of told) {
         if (owns?.has(partition)) continue
         told.delete(partition)
         if (owns !== undefined) found.set(partition, Math.max(found.get(partition) ?? 0, us))
       }
-      if (told.size === 0) this.#toldUs.delete(incarnation)
+      if (told.size === 0) this.#told.delete(incarnation)
     }
     return found
   }
@@ -63,14 +72,17 @@ export class OverlapEvidence {
   #note(view: MemberView, { incarnation, held, askedUs }: EvidenceInput): void {
     for (const { incarnation: other, facts, ageMs } of view.members) {
       if (other === incarnation) continue
+      const saidUs = askedUs - ageMs * 1_000
+      let told = this.#told.get(other)
+      if (told === undefined) {
+        told = new Map()
+        this.#told.set(other, told)
+      }
+      for (const partition of facts.untold) told.delete(partition)
       for (const partition of facts.flows) {
-        if (!held.has(partition)) continue
-        let told = this.#toldUs.get(other)
-        if (told === undefined) {
-          told = new Map()
-          this.#toldUs.set(other, told)
-        }
-        told.set(partition, askedUs - (ageMs + facts.unheardMs) * 1_000)
+        if (!held.has(partition) || facts.untold.has(partition)) continue
+        const sinceUs = told.get(partition)?.sinceUs ?? saidUs
+        told.set(partition, { us: saidUs - facts.unheardMs * 1_000, sinceUs })
       }
     }
   }

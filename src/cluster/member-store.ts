@@ -24,6 +24,11 @@ export interface MemberFacts {
   readonly lagMs: number | null
   /** For how long its most silent connection to the venue has shown nothing, ms. */
   readonly unheardMs: number
+  /**
+   * Partitions of which a stream without ids was interrupted, or begun, and has shown nothing since: what it missed is told
+   * with its next event, and by nobody if the process is gone by then.
+   */
+  readonly untold: ReadonlySet<number>
 }
 
 export interface Member {

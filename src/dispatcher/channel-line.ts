@@ -79,6 +79,11 @@ export class ChannelLine implements Line {
     this.#resumeParts.clear()
   }
 
+  /** Whether the next event of this part tells an interruption, or a beginning, that no hole in a numbering would show. */
+  owesGap(part: string): boolean {
+    return !this.#contiguous && this.#resumeParts.get(part) !== ''
+  }
+
   /** Nothing waits, is held or under way. */
   get idle(): boolean {
     return this.#pending.length === 0 && this.#held.length === 0 && this.#flying.length === 0

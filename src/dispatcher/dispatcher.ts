@@ -287,9 +287,9 @@ export class Dispatcher implements VenueSink {
     }
   }
 
-  /** Whether nothing that came by this topic waits for the bus. */
-  settled(topic: string): boolean {
-    return this.#bindings.get(topic)?.line.idle ?? true
+  /** What carries this topic; undefined where nothing does. */
+  bindingOf(topic: string): Binding | undefined {
+    return this.#bindings.get(topic)
   }
 
   /** Another process's lines flowed for a while after the venue acknowledged these: what came in between is in the stream. */

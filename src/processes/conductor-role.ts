@@ -101,7 +101,7 @@ export class ConductorRole {
     this.#worksSinceUs = isWhole ? (this.#worksSinceUs ?? this.#parts.clock.nowUs()) : null
     const behindMs = this.conductor.lagMs
     const lagMs = behindMs === null ? null : Math.round(Math.max(behindMs, lateMs))
-    return { version, owns, flows, flowsSinceUs: this.#worksSinceUs, lagMs, unheardMs: 0 }
+    return { version, owns, flows, flowsSinceUs: this.#worksSinceUs, lagMs, unheardMs: 0, untold: new Set() }
   }
 
   #hasSuccessors(): boolean {

@@ -38,6 +38,8 @@ export interface IngestShareParts {
   subscribe(topics: ReadonlySet<string>, fresh: readonly string[]): void
   /** Whether all that the venue sent by these topics, which flow here no more, was read and is in the streams. */
   released(topics: readonly string[]): boolean
+  /** Whether what this topic missed before is told with its next event, and nothing shows it before. */
+  owesGap(topic: string): boolean
   /** Another process's lines flowed for a while after the venue acknowledged these. */
   overlapped(topics: readonly string[]): void
   /** The venue acknowledged these a while ago, and the process that covered them is gone. */
@@ -202,7 +204,16 @@ export class IngestShare {
       flowsSinceUs: this.#flow.allSinceUs,
       lagMs: lateMs < LATE_MS_MIN ? lagMs : Math.round(Math.max(lateMs, lagMs ?? 0)),
       unheardMs: Math.round(unheardMs(status)),
+      untold: this.#untold(),
     }
+  }
+
+  #untold(): ReadonlySet<number> {
+    const untold = new Set<number>()
+    for (const [topic, partition] of this.#parts.topics()) {
+      if (this.#held.has(partition) && !untold.has(partition) && this.#parts.owesGap(topic)) untold.add(partition)
+    }
+    return untold
   }
 
   #findReleased(): void {

@@ -7,6 +7,7 @@ import type { Config } from '../config/schema.ts'
 import type { ChannelGate } from '../control/channel-gate.ts'
 import type { SeedRoute } from '../control/seed.ts'
 import { Adoption } from '../dispatcher/adoption.ts'
+import { ChannelLine } from '../dispatcher/channel-line.ts'
 import type { DeadLetterLog } from '../dispatcher/dead-letters.ts'
 import { Dispatcher, type DispatcherIncident } from '../dispatcher/dispatcher.ts'
 import { exportDispatcherMetrics } from '../dispatcher/export-metrics.ts'
@@ -135,7 +136,11 @@ export class Ingest {
       status: () => this.#connections?.status().topics ?? [],
       subscribe: (topics, fresh) => this.#subscribe(topics, fresh),
       released: (topics) =>
-        topics.every((topic) => !this.#stopping.has(topic) && this.#dispatcher?.settled(topic) !== false),
+        topics.every((topic) => !this.#stopping.has(topic) && this.#dispatcher?.bindingOf(topic)?.line.idle !== false),
+      owesGap: (topic) => {
+        const binding = this.#dispatcher?.bindingOf(topic)
+        return binding?.line instanceof ChannelLine && binding.line.owesGap(binding.route.interval)
+      },
       overlapped: (topics) => this.#dispatcher?.overlapped(topics),
       uncovered: (topics) => {
         for (const topic of topics) this.#dispatcher?.topicAcked(topic)

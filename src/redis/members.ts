@@ -85,8 +85,8 @@ function parseMembers(flat: readonly string[]): Member[] {
   return members
 }
 
-function encodeFacts({ version, owns, flows, flowsSinceUs, lagMs, unheardMs }: MemberFacts): string {
-  const sets = { owns: formatPartitions(owns), flows: formatPartitions(flows) }
+function encodeFacts({ version, owns, flows, flowsSinceUs, lagMs, unheardMs, untold }: MemberFacts): string {
+  const sets = { owns: formatPartitions(owns), flows: formatPartitions(flows), untold: formatPartitions(untold) }
   return JSON.stringify({ version, ...sets, flowsSince: flowsSinceUs, lagMs, unheard: unheardMs })
 }
 
@@ -108,5 +108,6 @@ function decodeFacts(text: string): MemberFacts {
     flowsSinceUs: numberOf(said.flowsSince),
     lagMs: numberOf(said.lagMs),
     unheardMs: numberOf(said.unheard) ?? 0,
+    untold: parsePartitions(textOf(said.untold)),
   }
 }

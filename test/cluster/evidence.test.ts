@@ -9,10 +9,11 @@ interface Said {
   readonly lagMs?: number
   readonly ageMs?: number
   readonly unheardMs?: number
+  readonly untold?: readonly number[]
 }
 
-function member({ owns, flows, lagMs, ageMs, unheardMs = 0 }: Said): Member {
-  const sets = { owns: new Set(owns), flows: new Set(flows) }
+function member({ owns, flows, lagMs, ageMs, unheardMs = 0, untold = [] }: Said): Member {
+  const sets = { owns: new Set(owns), flows: new Set(flows), untold: new Set(untold) }
   const facts = { version: '', ...sets, flowsSinceUs: null, lagMs: lagMs ?? null, unheardMs }
   return { id: 'other', incarnation: 'other', startedUs: 1, ageMs: ageMs ?? 0, state: 'active', facts }
 }
@@ -34,11 +35,13 @@ describe('evidence that two lines overlap', () => {
   })
 
   it('is a beat of a member that lives, minus what it may not have read and appended yet', () => {
+    evidence.look(view({ owns: [1, 2], flows: [1] }), input(5_000))
     const found = evidence.look(view({ owns: [1, 2], flows: [1], ageMs: 100, lagMs: 50 }), input(10_000))
     expect([...found]).to.deep.equal([[1, (10_000 - 100 - 50 - READ_BY_MS) * 1_000]])
   })
 
   it('is the last beat before it let go, because by then all of it is in the stream', () => {
+    evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(5_000))
     evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(10_000))
     evidence.look(view({ owns: [1, 2], flows: [2] }), input(10_100))
     const found = evidence.look(view({ owns: [2], flows: [2] }), input(10_200))
@@ -68,6 +71,22 @@ describe('evidence that two lines overlap', () => {
   it('is nothing any more when it is gone without a word', () => {
     evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(10_000))
     expect([...evidence.look(view(null, 'vanished'), input(12_000))]).to.deep.equal([])
+  })
+
+  it('is nothing before a gap that is owed has been told and appended', () => {
+    const owing = { owns: [1, 2], flows: [1, 2], untold: [1] }
+    evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(5_000))
+    expect([...evidence.look(view(owing), input(10_000)).keys()]).to.deep.equal([2])
+    const told = { owns: [1, 2], flows: [1, 2] }
+    expect([...evidence.look(view(told), input(10_500)).keys()]).to.deep.equal([2])
+    expect([...evidence.look(view(told), input(10_400 + READ_BY_MS)).keys()]).to.deep.equal([2])
+    expect([...evidence.look(view(told), input(10_600 + READ_BY_MS)).keys()]).to.have.members([1, 2])
+  })
+
+  it('is nothing of one that let go, or left, with a gap still owed', () => {
+    evidence.look(view({ owns: [1, 2], flows: [1, 2], untold: [1, 2] }), input(10_000))
+    expect([...evidence.look(view({ owns: [2], flows: [2], untold: [2] }), input(10_200))]).to.deep.equal([])
+    expect([...evidence.look(view(null, 'left'), input(10_400))]).to.deep.equal([])
   })
 
   it('is not what others tell of partitions that are not held here', () => {

@@ -6,7 +6,15 @@ const PARTITIONS = 4
 const all = new Set(Array.from({ length: PARTITIONS }, (_, partition) => partition))
 
 function member(id: string, state: MemberState, flows: ReadonlySet<number>): Member {
-  const facts = { version: '1', owns: flows, flows, flowsSinceUs: null, lagMs: null, unheardMs: 0 }
+  const facts = {
+    version: '1',
+    owns: flows,
+    flows,
+    flowsSinceUs: null,
+    lagMs: null,
+    unheardMs: 0,
+    untold: new Set<number>(),
+  }
   return { id, incarnation: `${id}.1`, startedUs: 1, ageMs: 100, state, facts }
 }
 

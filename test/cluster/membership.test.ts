@@ -14,6 +14,7 @@ const facts: MemberFacts = {
   flowsSinceUs: null,
   lagMs: null,
   unheardMs: 0,
+  untold: new Set(),
 }
 
 /** One process: its clock stops with it. */

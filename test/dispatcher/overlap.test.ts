@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { ChannelLine } from '../../src/dispatcher/channel-line.ts'
 import { NaiveBus } from './naive-bus.ts'
 import { World } from './world.ts'
 
@@ -51,4 +52,16 @@ describe('a line that begins beside another process', () => {
       expect(types).to.deep.equal(['TICKER', 'TICKER', 'TICKER'])
     })
   }
+
+  it('owes a gap until its first event, or until another is known to overlap, and again when it is interrupted', async () => {
+    const { world } = await beside()
+    const line = world.dispatcher.bindingOf(TICKERS)?.line as ChannelLine
+    expect(line.owesGap('')).to.equal(true)
+    world.dispatcher.event(world.ticker(3_000_000))
+    expect(line.owesGap('')).to.equal(false)
+    world.dispatcher.interrupted([TICKERS], 'disconnect')
+    expect(line.owesGap('')).to.equal(true)
+    world.dispatcher.overlapped([TICKERS])
+    expect(line.owesGap('')).to.equal(false)
+  })
 })

@@ -169,7 +169,15 @@ export class GatewayBench {
   /** A worker that is there for a minute and does nothing. */
   async worker(id: string, partitions: readonly number[] = []): Promise<void> {
     const owns = new Set(partitions)
-    const facts = { version: '0', owns, flows: owns, flowsSinceUs: null, lagMs: null, unheardMs: 0 }
+    const facts = {
+      version: '0',
+      owns,
+      flows: owns,
+      flowsSinceUs: null,
+      lagMs: null,
+      unheardMs: 0,
+      untold: new Set<number>(),
+    }
     const { connection, keys } = this.control
     await new RedisMembers(connection, keys).beat('ingest', {
       ...{ id, incarnation: id, startedUs: null, state: 'active', facts, expiryMs: 60_000, outageMs: 60_000 },

@@ -63,7 +63,11 @@ export class Worker {
       status: () => this.lines.status(),
       subscribe: (wanted, fresh) => this.#subscribe(wanted, fresh),
       released: (gone) =>
-        gone.every((topic) => !this.lines.stopping.has(topic) && this.#dispatcher.settled(topic) !== false),
+        gone.every(
+          (topic) => !this.lines.stopping.has(topic) && this.#dispatcher.bindingOf(topic)?.line.idle !== false,
+        ),
+      // Both channels here have ids.
+      owesGap: () => false,
       overlapped: (both) => this.#dispatcher.overlapped(both),
       uncovered: (alone) => {
         for (const topic of alone) this.#dispatcher.topicAcked(topic)
