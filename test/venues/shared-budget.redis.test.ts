@@ -106,6 +106,19 @@ describe('the request budget that all processes share', () => {
     expect((await other.store.read()).spent).to.equal(360)
   })
 
+  it('is not spent for longer than a minute because the venue said for a while that it is later', async () => {
+    const [{ budget, store }] = (await processes(1, await startRedis())) as [Process]
+    await store.learn({ weightPerMinute: LIMIT })
+    const realMs = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS + 5_000
+    await store.learn({ venueNowMs: realMs + 33 * MINUTE_MS })
+    answer(budget, await budget.acquire(50, RequestPriority.Resync), LIMIT)
+    await store.learn({ venueNowMs: realMs })
+    expect((await store.read()).spent).to.equal(LIMIT)
+    await store.learn({ venueNowMs: realMs + MINUTE_MS })
+    expect((await store.read()).spent).to.equal(0)
+    await budget.acquire(50, RequestPriority.Resync)
+  })
+
   it('keeps a part for what is more urgent, whoever asks', async () => {
     const [poller, trader] = (await processes(2, await startRedis())) as [Process, Process]
     await nextMinute(poller.store)

@@ -26,6 +26,10 @@ if minute == nil then
   minute, spent, flight, known = present, 0, 0, false
 elseif present > minute then
   minute, spent, flight, known = present, 0, 0, true
+elseif present < minute - 1 then
+  -- The venue's clock was thought to be far ahead. What is spent stays spent till this minute ends, and not till that one comes.
+  minute = present
+  redis.call('HSET', KEYS[1], 'minute', string.format('%.0f', minute))
 end
 
 local text = function(number) return string.format('%.0f', number) end
