@@ -14,14 +14,14 @@ import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'n
  * Compacting there takes a fifth of all processor time and spares memory that nobody lacks.
  *
  * Where new objects are made V8 takes room for 128 MB. An event lives longer than that takes to fill, or dies at once, so
- * half of it collects no more often in vain; with a quarter a drain spends a fifth more.
+ * a quarter of it collects no more often in vain.
  */
 export const heapBounds = {
   highBytes: 320 * 1024 * 1024,
   lowBytes: 224 * 1024 * 1024,
   slowGrowthPercent: 20,
   /** Both halves of it; it doubles in steps until this is reached. */
-  youngBytes: 64 * 1024 * 1024,
+  youngBytes: 32 * 1024 * 1024,
 } as const
 
 export type HeapGrowth = 'free' | 'slow'
