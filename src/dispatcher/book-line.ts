@@ -2,10 +2,14 @@ import type { ChannelBatch, ChannelOutcome, OfferOutcome } from '../bus/publish.
 import { isSnapshotUsable, judgeDelta } from '../domain/book/join.ts'
 import { GapCause, type Quality } from '../domain/event.ts'
 import type { BookGuard, GuardedLine } from './book-guard.ts'
+import { HeldDeltas } from './held-deltas.ts'
 import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
-import { heldBytesOf, type LineOffer, OfferQueue } from './line-offer.ts'
+import { type LineOffer, OfferQueue } from './line-offer.ts'
 import { OverlapWait } from './overlap.ts'
 import type { LineRing } from './ring.ts'
+
+/** An unjoined line asks so often, with its oldest delta, whether another process's snapshot joined the stream meanwhile. */
+const ASK_MS = 1_000
 
 /**
  * The line of an ORDERBOOK channel: which deltas are offered, which are held, and when a snapshot is wanted.
@@ -14,7 +18,8 @@ import type { LineRing } from './ring.ts'
  *   continue it, no snapshot is ever needed.
  * - `joined`: the script applies. A delta above a hole is held for the tolerance, then declared.
  * - `unjoined`: deltas are buffered, sorted, until a snapshot comes that can carry them. A delta that continues what the
- *   stream has is offered even so: it heals the gap without a request.
+ *   stream has is offered even so: it heals the gap without a request. The oldest is offered once a second all the same,
+ *   because another process may have joined the stream while this one waits for the venue's answer.
  *
  * Only this instrument is touched by any of it. Pure: it is told the time and tells its wishes to the watch.
  */
@@ -27,8 +32,7 @@ export class BookLine implements Line, GuardedLine {
   readonly guard: BookGuard
   readonly #shared: LineShared
   readonly #pending = new OfferQueue()
-  /** Deltas above a hole: held for the tolerance while joined, the buffer of the next snapshot while not. Sorted by first id. */
-  readonly #above = new OfferQueue()
+  readonly #above: HeldDeltas
   readonly #overlap: OverlapWait
   readonly #ring: LineRing
   #flying: LineOffer[] = []
@@ -40,6 +44,8 @@ export class BookLine implements Line, GuardedLine {
   #order = 0
   #epoch = ''
   #stopped = false
+  /** When an unjoined stream is asked next whether it still is. */
+  #askAtMs = 0
   /** The interruption since which nothing showed that the stream stands at the venue's present position. */
   #resume: { cause: GapCause; order: number } | null = { cause: GapCause.Disconnect, order: 1 }
 
@@ -49,6 +55,7 @@ export class BookLine implements Line, GuardedLine {
     this.#shared = shared
     this.guard = guard
     guard.line = this
+    this.#above = new HeldDeltas(shared, this.counts)
     this.#overlap = new OverlapWait(shared.limits.overlapWaitMs)
     this.#ring = shared.ring.line()
   }
@@ -142,14 +149,16 @@ export class BookLine implements Line, GuardedLine {
     const head = this.#above.peek()
     if (head === undefined) return false
     if (this.#state !== 'unjoined') return judgeDelta(this.#have, head) !== 'gap' || this.#overdue(head, nowMs)
-    return this.#have >= 0 && judgeDelta(this.#have, head) !== 'gap'
+    return nowMs >= this.#askAtMs || (this.#have >= 0 && judgeDelta(this.#have, head) !== 'gap')
   }
 
   wakeMs(): number {
     if (this.#overlap.untilMs > 0) return this.#overlap.untilMs
     const { latenessToleranceMs, earlyToleranceMs } = this.#shared.limits
-    const head = this.#state === 'unjoined' ? undefined : this.#above.peek()
-    const deltaMs = head === undefined ? Number.POSITIVE_INFINITY : head.heldSinceMs + latenessToleranceMs
+    const head = this.#above.peek()
+    const dueMs =
+      this.#state === 'unjoined' || head === undefined ? this.#askAtMs : head.heldSinceMs + latenessToleranceMs
+    const deltaMs = head === undefined ? Number.POSITIVE_INFINITY : dueMs
     const early = this.#snapshot
     return early === null ? deltaMs : Math.min(deltaMs, early.heldSinceMs + earlyToleranceMs)
   }
@@ -203,11 +212,13 @@ export class BookLine implements Line, GuardedLine {
     }
     for (; next < offers.length; next++) this.#appended(offers[next])
     if (this.#state === 'joined') {
-      if (before === 'unjoined') this.counts.stale += this.#above.dropUpTo(this.#have, this.#shared.queue)
+      if (before === 'unjoined') this.counts.stale += this.#above.dropUpTo(this.#have)
       if (before !== 'joined' || (unproven && !this.unproven)) this.#shared.watch.joined(this.key)
       this.#dropPassedSnapshot()
     } else if (this.#state === 'unjoined' && this.#snapshot === null && !this.#stopped) {
-      this.guard.want(this.guard.shown.quality === 'GAPPED' ? 'gap' : 'start')
+      this.#askAtMs = nowMs + ASK_MS
+      if (before !== 'unjoined' || !this.guard.wanting)
+        this.guard.want(this.guard.shown.quality === 'GAPPED' ? 'gap' : 'start')
     }
     this.#ring.keep(offers, outcome, nowMs)
     if (this.#stopped) this.#letGo()
@@ -215,10 +226,9 @@ export class BookLine implements Line, GuardedLine {
 
   /** Nothing of it is wanted any more, nor what was remembered for another Redis. */
   #letGo(): void {
-    const { queue, bookBuffers } = this.#shared
+    const { queue } = this.#shared
     for (const offer of this.#pending.takeAll()) queue.leave(offer)
-    const gauge = this.#state === 'unjoined' ? bookBuffers : queue
-    for (const offer of this.#above.takeAll()) gauge.leave(offer)
+    this.#above.letGo()
     if (this.#snapshot !== null) queue.leave(this.#snapshot)
     this.#snapshot = null
     this.guard.letGo()
@@ -227,11 +237,9 @@ export class BookLine implements Line, GuardedLine {
 
   /** What the other Redis may lack goes first, then what was under way, then what waits above a hole; the script sorts it out. */
   #again(flying: readonly LineOffer[], retried: boolean): void {
-    const { queue, bookBuffers } = this.#shared
     const front = this.#ring.takeAll(true)
-    for (const offer of front) queue.enter(offer)
+    for (const offer of front) this.#shared.queue.enter(offer)
     if (retried) for (const offer of flying) if (offer.known === 'new') offer.known = 'unsure'
-    if (this.#state === 'unjoined') queue.moveFrom(bookBuffers, this.#above.length, this.#above.bytes)
     this.#pending.putFront([...front, ...flying, ...this.#above.takeAll()])
     this.#state = 'unknown'
     this.#have = -1
@@ -270,7 +278,7 @@ export class BookLine implements Line, GuardedLine {
       const above = delta.kind === 'DELTA' && this.#above.length > 0 && judgeDelta(have, delta) === 'gap'
       if (!above && !putOffer(offers, delta, room)) return
       this.#pending.shift()
-      if (above) this.#hold(delta, nowMs)
+      if (above) this.#above.hold(delta, nowMs)
       else if (delta.kind !== 'LOST') have = Math.max(have, delta.high)
     }
     if (this.#state === 'joined' && this.guard.rolls(have, 'last')) this.#refresh(offers, room, have)
@@ -310,8 +318,7 @@ export class BookLine implements Line, GuardedLine {
       if (continues) {
         if (delta.kind !== 'LOST') have = Math.max(have, delta.high)
       } else {
-        this.#shared.bookBuffers.moveFrom(this.#shared.queue, 1, heldBytesOf(delta))
-        this.#buffer(delta, nowMs)
+        this.#above.hold(delta, nowMs)
       }
     }
     const snapshot = this.#snapshot
@@ -327,12 +334,17 @@ export class BookLine implements Line, GuardedLine {
       if (putOffer(offers, snapshot, room)) this.#snapshot = null
       return
     }
-    if (have < 0) return
     for (;;) {
       const head = this.#above.peek()
-      if (head === undefined || judgeDelta(have, head) === 'gap' || !putOffer(offers, head, room)) return
+      if (head === undefined) return
+      // Ids count for nothing while the stream never had any.
+      const continues = have >= 0 && judgeDelta(have, head) !== 'gap'
+      if (!continues && (offers.length > 0 || nowMs < this.#askAtMs)) return
+      if (!putOffer(offers, head, room)) return
       this.#above.shift()
-      this.#shared.queue.moveFrom(this.#shared.bookBuffers, 1, heldBytesOf(head))
+      // What it waited for a snapshot is no time in which another writer could have brought what is missing below it.
+      head.heldSinceMs = 0
+      if (!continues) return
       have = Math.max(have, head.high)
     }
   }
@@ -372,7 +384,7 @@ export class BookLine implements Line, GuardedLine {
         if (offer.high >= this.#have) this.#proven(offer)
         return
       case 'gap':
-        this.#putBack(offer, nowMs)
+        this.#above.hold(offer, nowMs)
         return
       case 'early':
         if (offer.refresh) {
@@ -395,7 +407,7 @@ export class BookLine implements Line, GuardedLine {
         this.#proven(offer)
         offer.declare = ''
         this.#shared.watch.gapTold(this.key, 0, -1, offer)
-        this.#putBack(offer, nowMs)
+        this.#above.hold(offer, nowMs)
         return
       case 'refused':
         this.#refused(offer, told, nowMs)
@@ -412,7 +424,7 @@ export class BookLine implements Line, GuardedLine {
       // It would continue what the stream has, and was refused all the same: after a reset ids count for nothing, and
       // offering it again and again would change nothing.
       if (this.#have >= 0 && judgeDelta(this.#have, offer) !== 'gap') this.#have = -1
-      this.#putBack(offer, nowMs)
+      this.#above.hold(offer, nowMs)
       return
     }
     this.#shared.queue.leave(offer)
@@ -429,33 +441,6 @@ export class BookLine implements Line, GuardedLine {
     if (reason === 'error' && offer.kind === 'SNAPSHOT') this.guard.want('start', true)
   }
 
-  /** A delta that the stream did not take and that is still wanted. */
-  #putBack(offer: LineOffer, nowMs: number): void {
-    if (this.#state === 'unjoined') {
-      this.#shared.bookBuffers.moveFrom(this.#shared.queue, 1, heldBytesOf(offer))
-      this.#buffer(offer, nowMs)
-    } else {
-      this.#hold(offer, nowMs)
-    }
-  }
-
-  #hold(delta: LineOffer, nowMs: number, gauge = this.#shared.queue): void {
-    if (delta.heldSinceMs === 0) delta.heldSinceMs = nowMs
-    if (this.#above.insert(delta)) return
-    gauge.leave(delta)
-    this.counts.duplicates++
-  }
-
-  #buffer(delta: LineOffer, nowMs: number): void {
-    const { bookBufferEventsMax, bookBuffersEventsMax } = this.#shared.limits
-    if (this.#above.length >= bookBufferEventsMax || this.#shared.bookBuffers.events > bookBuffersEventsMax) {
-      // The snapshot to come is younger than the older half, so nothing is lost by throwing that away.
-      this.#above.dropHalf(this.#shared.bookBuffers)
-      this.counts.bufferRestarts++
-    }
-    this.#hold(delta, nowMs, this.#shared.bookBuffers)
-  }
-
   #dropPassedSnapshot(): void {
     const early = this.#snapshot
     if (early === null || early.high > this.#have) return
@@ -465,11 +450,8 @@ export class BookLine implements Line, GuardedLine {
 
   #enter(state: 'joined' | 'unjoined'): void {
     if (state === this.#state) return
-    // While joined what is held counts against the queues' bound, while unjoined against the buffers'.
-    const { queue, bookBuffers } = this.#shared
-    if (state === 'unjoined') bookBuffers.moveFrom(queue, this.#above.length, this.#above.bytes)
-    else if (this.#state === 'unjoined') queue.moveFrom(bookBuffers, this.#above.length, this.#above.bytes)
     this.#state = state
+    this.#above.buffer(state === 'unjoined')
     if (state === 'joined') this.guard.joined()
     else this.guard.unjoined(this.guard.shown.quality === 'GAPPED', false)
   }

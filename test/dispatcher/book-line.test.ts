@@ -58,6 +58,44 @@ describe('the line of a book', () => {
     expect(world.bus.ids('BTC-USDT', 'ORDERBOOK'), 'the late answer is of no use').to.deep.equal(expected)
   })
 
+  it('goes on with a stream that another process joined, without the snapshot that the venue owes', async () => {
+    const bus = new NaiveBus()
+    const [world, other] = [new World({ bus }), new World({ bus })]
+    for (const each of [world, other]) each.dispatcher.event(each.delta(9, 10))
+    await world.settle()
+    await other.settle()
+    other.rest.snapshots[0]?.answer(other.snapshot(10))
+    await other.dispatcher.whenIdle()
+    for (const each of [world, other]) each.dispatcher.event(each.delta(11, 12))
+    await other.settle()
+    // The other process ends here.
+    world.dispatcher.event(world.delta(13, 14))
+    await world.advance(999)
+    expect(bus.ids('BTC-USDT', 'ORDERBOOK')).to.deep.equal(['SNAPSHOT 10', 'DELTA 12'])
+    await world.advance(1)
+    world.dispatcher.event(world.delta(15, 15))
+    await world.settle()
+    expect(bus.ids('BTC-USDT', 'ORDERBOOK')).to.deep.equal(['SNAPSHOT 10', 'DELTA 12', 'DELTA 14', 'DELTA 15'])
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
+    expect(world.dispatcher.stats()).to.include({ queueEvents: 0, bookBufferEvents: 0 })
+  })
+
+  it('asks a stream that nobody joined once a second, whatever waits for the snapshot', async () => {
+    const world = new World()
+    for (let id = 1; id <= 100; id++) world.dispatcher.event(world.delta(id, id))
+    await world.settle()
+    const before = world.dispatcher.stats().refusedByReason.unjoined ?? 0
+    for (let ms = 0; ms < 3_000; ms += 100) await world.advance(100)
+    expect((world.dispatcher.stats().refusedByReason.unjoined ?? 0) - before).to.equal(3)
+    expect(world.rest.snapshots).to.have.length(1)
+    world.rest.snapshots[0]?.answer(world.snapshot(50))
+    await world.dispatcher.whenIdle()
+    expect(world.bus.ids('BTC-USDT', 'ORDERBOOK')).to.deep.equal([
+      'SNAPSHOT 50',
+      ...Array.from({ length: 50 }, (_, index) => `DELTA ${51 + index}`),
+    ])
+  })
+
   it('tells a hole inside the buffer like any other', async () => {
     const world = new World()
     for (const [first, last] of [[5, 6] as const, [9, 9] as const]) world.dispatcher.event(world.delta(first, last))
