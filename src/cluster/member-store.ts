@@ -18,7 +18,7 @@ export interface MemberFacts {
   readonly flowsSinceUs: number | null
   /**
    * How far it is behind, ms; null: nothing was there to do. The longest way of an event through it since the beat before (from
-   * the arrival of a frame to the reply of the script), of a conductor how old the oldest entry is that it has not folded and
+   * the arrival of a frame to the reply of the script), or what it waits for a reply now if that is longer; of a conductor how old the oldest entry is that it has not folded and
    * committed; or how late it came to make this beat, whichever is more.
    */
   readonly lagMs: number | null

@@ -379,9 +379,9 @@ export class Dispatcher implements VenueSink {
     return new Promise((resolve) => this.#idleCallbacks.push(resolve))
   }
 
-  /** Milliseconds part of the greatest entry id that any call was told, 0 if none. */
-  get greatestEntryMs(): number {
-    return Math.max(0, ...this.#lanes.map((lane) => lane.greatestEntryMs))
+  /** For how long at most something has been ready for the bus and is not answered, ms. */
+  get behindMs(): number {
+    return Math.max(0, ...this.#lanes.map((lane) => lane.behindMs))
   }
 
   stats(): DispatcherStats {

@@ -45,12 +45,19 @@ export class Lane {
   #ring: Line[] = []
   /** Lines that only time can make ready. */
   readonly #asleep = new Set<Line>()
-  #call: { readonly batches: ChannelBatch[]; readonly lines: Line[]; attempt: number } | null = null
+  #call: {
+    readonly batches: ChannelBatch[]
+    readonly lines: Line[]
+    /** What was ready before then is in this call or was in one before it, monotonic. */
+    readonly toMs: number
+    attempt: number
+  } | null = null
+  /** What was ready before then is answered, while something is not; monotonic. */
+  #doneToMs = 0
   #scheduled = false
   #wake: { readonly dueMs: number; readonly cancel: () => void } | null = null
   #cancelRetry: (() => void) | null = null
   #closed = false
-  greatestEntryMs = 0
   /** `run_id` of the Redis process that answered last. */
   #run = ''
   /** What a question without offers is asked of: the batch that was answered last. */
@@ -72,8 +79,14 @@ export class Lane {
     return this.#call !== null && this.#call.attempt > 0
   }
 
+  /** For how long at most something has been ready and is not answered, ms; 0 when there is nothing. */
+  get behindMs(): number {
+    return this.busy ? this.#options.clock.monotonicMs() - this.#doneToMs : 0
+  }
+
   /** The line may have something to offer. */
   markReady(line: Line): void {
+    if (!this.busy) this.#doneToMs = this.#options.clock.monotonicMs()
     if (!line.queued) {
       line.queued = true
       this.#ring.push(line)
@@ -161,7 +174,8 @@ export class Lane {
       this.#options.settled()
       return
     }
-    this.#call = { batches, lines, attempt: 0 }
+    const isAll = this.#ring.length === 0 && room.events > 0 && room.bytes > 0
+    this.#call = { batches, lines, toMs: isAll ? nowMs : this.#doneToMs, attempt: 0 }
     this.#publish()
   }
 
@@ -179,7 +193,6 @@ export class Lane {
     if (call === null) return
     this.#call = null
     this.#options.answered()
-    if (result.greatestEntryMs > this.greatestEntryMs) this.greatestEntryMs = result.greatestEntryMs
     const nowMs = this.#options.clock.monotonicMs()
     for (let index = 0; index < call.lines.length; index++) {
       const line = call.lines[index] as Line
@@ -187,6 +200,8 @@ export class Lane {
       if (line.ready(nowMs)) this.markReady(line)
       else this.#sleep(line)
     }
+    // Of lines that had more than went into the call.
+    this.#doneToMs = call.toMs
     this.#answeredMs = nowMs
     this.#asked = call.batches[0] ?? null
     this.#notice(result.run)

@@ -434,9 +434,11 @@ export class Ingest {
   }
 
   #takeLagMs(): number | null {
-    const lagMs = this.#lagUs < 0 ? null : Math.round(this.#lagUs / 1_000)
+    const behindMs = this.#dispatcher?.behindMs ?? 0
+    const lagMs = Math.round(Math.max(this.#lagUs / 1_000, behindMs))
+    const isIdle = this.#lagUs < 0 && behindMs === 0
     this.#lagUs = -1
-    return lagMs
+    return isIdle ? null : lagMs
   }
 }
 

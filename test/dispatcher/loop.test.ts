@@ -100,6 +100,32 @@ describe('calls to the data bus', () => {
     expect(world.bus.entries('BTC-USDT', 'TRADE')).to.have.length(10_000)
   })
 
+  it('says for how long something waits for an answer, also of what found no room in the call', async () => {
+    const world = new World({ limits: { eventsPerCallMax: 1 } })
+    const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const
+    const answer = async (index: 0 | 1 | 2): Promise<void> => {
+      world.bus.gate = gates[index + 1]?.promise ?? null
+      gates[index].resolve()
+      await world.settle()
+    }
+    await world.advance(60_000)
+    expect(world.dispatcher.behindMs).to.equal(0)
+    world.bus.gate = gates[0].promise
+    for (const id of [1, 2]) world.dispatcher.event(world.trade(id))
+    expect(world.dispatcher.behindMs, 'it has just begun').to.equal(0)
+    await world.advance(3_000)
+    expect(world.dispatcher.behindMs).to.equal(3_000)
+    world.dispatcher.event(world.trade(3))
+    await answer(0)
+    await world.advance(1_000)
+    expect(world.dispatcher.behindMs, 'the second has waited since the beginning').to.equal(4_000)
+    await answer(1)
+    expect(world.dispatcher.behindMs, 'the third came when the second call had not begun').to.equal(4_000)
+    await answer(2)
+    expect(world.dispatcher.behindMs).to.equal(0)
+    expect(world.bus.ids('BTC-USDT', 'TRADE')).to.deep.equal(['TRADE 1', 'TRADE 2', 'TRADE 3'])
+  })
+
   it('leaves nothing scheduled after it was closed', async () => {
     const world = new World()
     world.dispatcher.event(world.trade(1))
