@@ -31,7 +31,8 @@ export const READ_BY_MS = 2_500
  * - of one that is gone, nothing more.
  *
  * One that owes the stream a gap knows of a hole that begins before its own subscription. Until it has told it, whoever came
- * later owes the same, so that the hole is told by whichever lives; its beats say nothing till then.
+ * later owes the same, so that the hole is told by whichever lives; its beats say nothing till then. Nor does anything that was
+ * said before nobody could beat.
  */
 export class OverlapEvidence {
   /** By life and partition: when that member told last that it flows there and owes nothing, and since when it does, us. */
@@ -70,8 +71,8 @@ export class OverlapEvidence {
   }
 
   #note(view: MemberView, { incarnation, held, askedUs }: EvidenceInput): void {
-    for (const { incarnation: other, facts, ageMs } of view.members) {
-      if (other === incarnation) continue
+    for (const { incarnation: other, facts, ageMs, spared } of view.members) {
+      if (other === incarnation || spared) continue
       const saidUs = askedUs - ageMs * 1_000
       let told = this.#told.get(other)
       if (told === undefined) {

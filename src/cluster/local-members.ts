@@ -22,7 +22,7 @@ export class LocalMembers implements MemberStore {
     this.#heardUs.set(role, nowUs)
     if (heardUs !== undefined && nowUs - heardUs > outageMs * 1_000) {
       for (const [its, member] of list) {
-        if (heardUs - member.seenUs < expiryMs * 1_000) list.set(its, { ...member, seenUs: nowUs })
+        if (heardUs - member.seenUs < expiryMs * 1_000) list.set(its, { ...member, seenUs: nowUs, spared: true })
       }
     }
     const mine = list.get(id)
@@ -32,7 +32,7 @@ export class LocalMembers implements MemberStore {
     const standing = isOther && isLive && mine.startedUs > startedUs ? 'superseded' : 'member'
     if (standing === 'member') {
       if (state === 'left') list.delete(id)
-      else list.set(id, { id, incarnation, startedUs, ageMs: 0, state, facts, seenUs: nowUs })
+      else list.set(id, { id, incarnation, startedUs, ageMs: 0, spared: false, state, facts, seenUs: nowUs })
     }
     return { standing, startedUs, runId: this.runId, members: await this.list(role) }
   }

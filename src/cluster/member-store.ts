@@ -18,8 +18,8 @@ export interface MemberFacts {
   readonly flowsSinceUs: number | null
   /**
    * How far it is behind, ms; null: nothing was there to do. The longest way of an event through it since the beat before (from
-   * the arrival of a frame to the reply of the script), or what it waits for a reply now if that is longer; of a conductor how old the oldest entry is that it has not folded and
-   * committed; or how late it came to make this beat, whichever is more.
+   * the arrival of a frame to the reply of the script), or for how long it waits for a reply now; of a conductor how old the
+   * oldest entry is that it has not folded and committed; or how late it came to make this beat, whichever is most.
    */
   readonly lagMs: number | null
   /** For how long its most silent connection to the venue has shown nothing, ms. */
@@ -39,6 +39,8 @@ export interface Member {
   readonly startedUs: number
   /** Since its last beat, by Redis's clock. */
   readonly ageMs: number
+  /** It counts as heard because nobody could be: what it says of itself is from before that, nobody knows from when. */
+  readonly spared: boolean
   readonly state: MemberState
   readonly facts: MemberFacts
 }

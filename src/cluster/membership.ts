@@ -193,7 +193,9 @@ export class Membership {
       answer.members.find((member) => member.incarnation === its),
     )
     alive.push(...spared.filter((member) => member !== undefined))
-    if (nowMs < this.#knowsNobodyToMs) alive.push(...missingFrom(alive, others))
+    if (nowMs < this.#knowsNobodyToMs) {
+      for (const member of missingFrom(alive, others)) alive.push({ ...member, spared: true })
+    }
     // Whoever leaves takes itself off the list; whoever dies stays on it, or another life with its id does. After a long absence
     // who is not on it may also have died and been forgotten: no word of it is a proof then.
     if (wasAway && !isOtherRun) for (const { id: its } of others) listed.add(its)

@@ -263,7 +263,9 @@ export class IngestShare {
   #outdated({ members, askedMs }: MemberView): ReadonlySet<string> {
     const sinceMs = this.#leavingSinceMs
     if (sinceMs === null) return new Set()
-    return new Set(members.filter(({ ageMs }) => askedMs - ageMs < sinceMs).map(({ incarnation }) => incarnation))
+    return new Set(
+      members.filter(({ ageMs, spared }) => spared || askedMs - ageMs < sinceMs).map(({ incarnation }) => incarnation),
+    )
   }
 
   #take(wanted: ReadonlySet<number>): void {

@@ -21,7 +21,7 @@ const MEMBERS_MAX = 1_000
 const FORGET_MS = 60_000
 
 const STATES = new Set<string>(['joining', 'active', 'leaving'] satisfies MemberState[])
-const FIELDS_PER_MEMBER = 6
+const FIELDS_PER_MEMBER = 7
 
 /** The members of every role, one hash a role (DESIGN 3): heartbeats by Redis's own clock. */
 export class RedisMembers implements MemberStore {
@@ -69,14 +69,15 @@ export class RedisMembers implements MemberStore {
 function parseMembers(flat: readonly string[]): Member[] {
   const members: Member[] = []
   for (let at = 0; at + FIELDS_PER_MEMBER <= flat.length; at += FIELDS_PER_MEMBER) {
-    const [id, incarnation, startedUs, ageUs, state, facts] = flat.slice(at) as [
-      ...[string, string, string, string, string, string],
+    const [id, incarnation, startedUs, ageUs, spared, state, facts] = flat.slice(at) as [
+      ...[string, string, string, string, string, string, string],
     ]
     members.push({
       id,
       incarnation,
       startedUs: Number(startedUs),
       ageMs: Number(ageUs) / 1_000,
+      spared: spared === '1',
       // A word of another version: it is there, and what it does is not known.
       state: STATES.has(state) ? (state as MemberState) : 'joining',
       facts: decodeFacts(facts),

@@ -10,12 +10,13 @@ interface Said {
   readonly ageMs?: number
   readonly unheardMs?: number
   readonly untold?: readonly number[]
+  readonly spared?: boolean
 }
 
-function member({ owns, flows, lagMs, ageMs, unheardMs = 0, untold = [] }: Said): Member {
+function member({ owns, flows, lagMs, ageMs, unheardMs = 0, untold = [], spared = false }: Said): Member {
   const sets = { owns: new Set(owns), flows: new Set(flows), untold: new Set(untold) }
   const facts = { version: '', ...sets, flowsSinceUs: null, lagMs: lagMs ?? null, unheardMs }
-  return { id: 'other', incarnation: 'other', startedUs: 1, ageMs: ageMs ?? 0, state: 'active', facts }
+  return { id: 'other', incarnation: 'other', startedUs: 1, ageMs: ageMs ?? 0, spared, state: 'active', facts }
 }
 
 function view(said: Said | null, gone: 'left' | 'vanished' | null = null): MemberView {
@@ -48,6 +49,16 @@ describe('evidence that two lines overlap', () => {
     expect(found.get(1)).to.equal(10_000_000)
     expect(found.get(2)).to.equal((10_200 - READ_BY_MS) * 1_000)
     expect(evidence.look(view({ owns: [2], flows: [2] }), input(10_300)).has(1)).to.equal(false)
+  })
+
+  it('is nothing that was said before nobody could beat', () => {
+    evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(10_000))
+    const found = evidence.look(view({ owns: [1, 2], flows: [1, 2], spared: true }), input(20_000))
+    expect([...found.values()], 'none of the first beat is old enough').to.deep.equal([])
+    expect([...evidence.look(view(null, 'left'), input(21_000))]).to.deep.equal([
+      [1, 10_000_000],
+      [2, 10_000_000],
+    ])
   })
 
   it('reaches no further than the venue was heard, whatever is said to flow', () => {

@@ -15,7 +15,7 @@ function member(id: string, state: MemberState, flows: ReadonlySet<number>): Mem
     unheardMs: 0,
     untold: new Set<number>(),
   }
-  return { id, incarnation: `${id}.1`, startedUs: 1, ageMs: 100, state, facts }
+  return { id, incarnation: `${id}.1`, startedUs: 1, ageMs: 100, spared: false, state, facts }
 }
 
 function planOf(members: readonly Member[], outdated: ReadonlySet<string>) {

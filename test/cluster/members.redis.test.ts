@@ -117,8 +117,12 @@ describe('the list of members', () => {
         await eventually(async () => (await store.list('ingest')).every(({ ageMs }) => ageMs > SHORT_MS))
         const back = await c.beat('joining', SHORT_MS, SHORT_MS)
         expect(back.members.map(({ ageMs }) => ageMs < SHORT_MS)).to.deep.equal([true, true, true])
-        const next = await b.beat('active', SHORT_MS, SHORT_MS)
+        const next = await b.beat()
         expect(next.members.find(({ id }) => id === 'a')?.ageMs).to.be.above(0)
+        const spared = next.members.filter((member) => member.spared).map(({ id }) => id)
+        expect(spared, 'what it says is from before').to.deep.equal(['a'])
+        const last = await a.beat()
+        expect(last.members.filter((member) => member.spared)).to.deep.equal([])
       })
 
       it('counts nobody as heard who was gone before the others fell silent', async () => {
@@ -144,7 +148,7 @@ describe('the list of members', () => {
     const old = (await redis.client.hget(key, 'a')) ?? ''
     const at = (seenUs: number): string => old.replace(/^(\S+ \S+) \S+/, `$1 ${seenUs}`)
     await redis.client.hset(key, 'a', at(1_000_000), '#run', 'another', '#heard', 1_500_000)
-    expect((await b.beat()).members.find(({ id }) => id === 'a')?.ageMs).to.equal(0)
+    expect((await b.beat()).members.find(({ id }) => id === 'a')).to.include({ ageMs: 0, spared: true })
     await redis.client.hset(key, 'a', at(Date.now() * 1_000 + 3_600_000_000))
     expect((await b.beat()).members.find(({ id }) => id === 'a')?.ageMs).to.equal(0)
   })

@@ -4,7 +4,7 @@ members: the list of a role's members, for those who are none; nothing is writte
 
 KEYS[1] members hash, as beat-1.lua has it.
 ARGV    ms after which a silent member is forgotten.
-Returns a flat list: for every member id, incarnation, startedUs, age us, state, facts.
+Returns a flat list: for every member id, incarnation, startedUs, age us, spared, state, facts.
 ]]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -14,11 +14,14 @@ local isOtherRun = redis.call('HGET', KEYS[1], '#run') ~= run
 local reply = {}
 local flat = redis.call('HGETALL', KEYS[1])
 for at = 1, #flat, 2 do
-  local inc, since, seen, word, said = string.match(flat[at + 1], '^(%S+) (%d+) (%d+) (%S+) (.*)$')
+  local inc, since, seen, spared, word, said = string.match(flat[at + 1], '^(%S+) (%d+) (%d+) ([01]) (%S+) (.*)$')
   if inc then
     local age = isOtherRun and 0 or math.max(0, now - seen)
     if age <= ARGV[1] * 1000 then
-      for _, field in ipairs({ flat[at], inc, since, string.format('%.0f', age), word, said }) do reply[#reply + 1] = field end
+      if isOtherRun then spared = '1' end
+      for _, field in ipairs({ flat[at], inc, since, string.format('%.0f', age), spared, word, said }) do
+        reply[#reply + 1] = field
+      end
     end
   end
 end
