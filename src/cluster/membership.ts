@@ -76,6 +76,8 @@ export class Membership {
   #countsFromMs = 0
   /** Until then the list may lack who is alive: another Redis process keeps it. */
   #knowsNobodyToMs = 0
+  /** Ids that this list has had lately: if it has them no more, they took themselves off. */
+  #listed: ReadonlySet<string> = new Set()
   #beatenMs: number
   readonly #outageMs: number
   #dueMs: number
@@ -197,14 +199,17 @@ export class Membership {
       for (const member of missingFrom(alive, others)) alive.push({ ...member, spared: true })
     }
     // Whoever leaves takes itself off the list; whoever dies stays on it, or another life with its id does. After a long absence
-    // who is not on it may also have died and been forgotten: no word of it is a proof then.
-    if (wasAway && !isOtherRun) for (const { id: its } of others) listed.add(its)
+    // who is not on it may also have died and been forgotten, and the list of another Redis process never knew who died with
+    // the one before: no word of it is a proof then.
+    const before: ReadonlySet<string> = wasAway || isOtherRun ? new Set() : this.#listed
     const missing = missingFrom(alive, others)
-    const vanished = missing.filter((member) => listed.has(member.id))
-    const left = missing.filter((member) => !listed.has(member.id))
+    const left = missing.filter((member) => before.has(member.id) && !listed.has(member.id))
+    const vanished = missingFrom(left, missing)
+    for (const member of alive) if (before.has(member.id)) listed.add(member.id)
+    this.#listed = listed
     this.#members = alive
     this.#tellStanding(answer.standing)
-    this.#tellChanges(alive, others, missing, listed)
+    this.#tellChanges(alive, others, left, vanished)
     seen({ standing: answer.standing, members: alive, vanished, left, askedMs })
   }
 
@@ -254,15 +259,16 @@ export class Membership {
   #tellChanges(
     alive: readonly Member[],
     others: readonly Member[],
-    missing: readonly Member[],
-    listed: ReadonlySet<string>,
+    left: readonly Member[],
+    vanished: readonly Member[],
   ): void {
     const { role, incarnation, tell } = this.#options
     const ids = new Set(alive.map((member) => member.id))
-    for (const { id } of missing) {
-      if (!listed.has(id)) {
-        tell({ kind: 'member-left', severity: 'info', message: `${id} has left the role ${role}`, member: id })
-      } else if (ids.has(id)) {
+    for (const { id } of left) {
+      tell({ kind: 'member-left', severity: 'info', message: `${id} has left the role ${role}`, member: id })
+    }
+    for (const { id } of vanished) {
+      if (ids.has(id)) {
         tell({ kind: 'member-joined', severity: 'info', message: `another process has the id ${id} now`, member: id })
       } else {
         const message = `${id} of the role ${role} has not beaten for ${this.#options.expiryMs} ms and counts as gone`
@@ -270,7 +276,7 @@ export class Membership {
       }
     }
     for (const member of missingFrom(others, alive)) {
-      if (member.incarnation === incarnation || missing.some(({ id }) => id === member.id)) continue
+      if (member.incarnation === incarnation || vanished.some(({ id }) => id === member.id)) continue
       const message = `${member.id} has joined the role ${role}`
       tell({ kind: 'member-joined', severity: 'info', message, member: member.id })
     }

@@ -138,14 +138,20 @@ describe('membership', () => {
     }
     const a = await join('a', 'a', other)
     const b = await join('b', 'b', other)
+    const c = await join('c', 'c', other)
     await pass(HEARTBEAT_MS)
     b.alive = false
     present = new LocalMembers(clock)
     present.runId = 'another'
-    await pass(EXPIRY_MS - 100)
-    expect(a.sees).to.deep.equal(['a', 'b'])
+    await pass(2 * HEARTBEAT_MS)
+    await c.membership.leave()
+    await pass(EXPIRY_MS - 2 * HEARTBEAT_MS - 100)
+    expect(a.sees).to.deep.equal(['a', 'b', 'c'])
     await pass(HEARTBEAT_MS + 200)
     expect(a.sees).to.deep.equal(['a'])
+    // That the new one does not list who died with the old one is no farewell.
+    expect(a.vanished).to.deep.equal(['b'])
+    expect(a.told.slice(-2)).to.deep.equal(['member-left c', 'member-gone b'])
   })
 
   it('changes nothing while no beat is answered, says so after an expiry, and goes on by itself', async () => {
