@@ -26,14 +26,23 @@ export class RedisQualityLog implements QualityLog {
     )
   }
 
-  async read(books: readonly BookOf[]): Promise<readonly (ShownQuality | null)[]> {
-    const texts = await Promise.all(
-      books.map(({ market, instrument }) =>
-        this.#connection.send('hget', [this.#keys.state(market, instrument), BOOK_QUALITY_FIELD]),
-      ),
-    )
-    return texts.map((text) => parseBookQuality(text as string | null))
+  read(books: readonly BookOf[]): Promise<readonly (ShownQuality | null)[]> {
+    return readBookQualities(this.#connection, this.#keys, books)
   }
+}
+
+/** What was said of each; null where nothing was. Throws: BusError. */
+export async function readBookQualities(
+  connection: RedisConnection,
+  keys: Keys,
+  books: readonly BookOf[],
+): Promise<(ShownQuality | null)[]> {
+  const texts = await Promise.all(
+    books.map(({ market, instrument }) =>
+      connection.send('hget', [keys.state(market, instrument), BOOK_QUALITY_FIELD]),
+    ),
+  )
+  return texts.map((text) => parseBookQuality(text as string | null))
 }
 
 const words = new Set<string>(Object.values(Quality))

@@ -1,7 +1,7 @@
 import type { Commit, CommitLog, CommitOutcome, Loaded } from '../conductor/commit-log.ts'
 import type { BookName } from '../conductor/snapshot-store.ts'
 import { Channel, Quality } from '../domain/event.ts'
-import { BOOK_QUALITY_FIELD, parseBookQuality } from './book-quality.ts'
+import { readBookQualities } from './book-quality.ts'
 import { listStreams } from './catalog.ts'
 import { runCommit } from './commit-script.ts'
 import type { RedisConnection } from './connection.ts'
@@ -86,12 +86,8 @@ export class RedisCommitLog implements CommitLog {
 
   async qualities(names: readonly BookName[]): Promise<(Quality | null)[]> {
     const { connection, keys } = this.#options
-    const texts = await Promise.all(
-      names.map(({ market, instrument }) =>
-        connection.send('hget', [keys.state(market, instrument), BOOK_QUALITY_FIELD]),
-      ),
-    )
-    return texts.map((text) => parseBookQuality(text as string | null)?.quality ?? null)
+    const shown = await readBookQualities(connection, keys, names)
+    return shown.map((word) => word?.quality ?? null)
   }
 
   async renew(names: readonly BookName[]): Promise<boolean[]> {
