@@ -52,12 +52,15 @@ export class LineRace {
       const before = reached.get(batch.instrument) ?? Number.NEGATIVE_INFINITY
       const outcomes = result.channels[index]?.outcomes ?? []
       let told = 0
-      let verdict: Verdict | undefined
+      let latest = -1
+      let latestVerdict: Verdict | undefined
       for (let at = 0; at < batch.offers.length; at++) {
-        verdict = outcomes[told]?.index === at ? outcomes[told++]?.verdict : undefined
+        const verdict = outcomes[told]?.index === at ? outcomes[told++]?.verdict : undefined
         const offer = batch.offers[at] as ChannelBatch['offers'][number]
         // Only what came by a line runs a race; answers of REST are late by nature.
         if (!offer.source.includes('.ws.')) continue
+        latest = at
+        latestVerdict = verdict
         if (verdict === undefined || verdict === 'gapTold') counts.won++
         else if (verdict === 'duplicate') {
           const id = Number(offer.id)
@@ -68,9 +71,10 @@ export class LineRace {
           this.#sample({ batch, id: offer.id, receivedTimeUs: Number(offer.receivedTime) })
         }
       }
+      if (latest === -1) continue
       // Where the last one entered it is the newest, whatever the ids before: the venue may have begun anew.
-      const last = Number(batch.offers.at(-1)?.id)
-      if (verdict === undefined || last > before) reached.set(batch.instrument, last)
+      const last = Number(batch.offers[latest]?.id)
+      if (latestVerdict === undefined || last > before) reached.set(batch.instrument, last)
     }
   }
 

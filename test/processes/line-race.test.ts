@@ -73,6 +73,17 @@ describe('the race of two lines', () => {
     expect(await counted(Channel.Kline)).to.deep.equal({})
   })
 
+  it('has not offered less because REST filled an old gap since', async () => {
+    const taken = { ...result([]), channels: [null] }
+    metrics.lineOffers.reset()
+    nowMs += 1_000
+    race.published([batch(Channel.Trade, [50, 51, 52])], taken)
+    race.published([batch(Channel.Trade, [10, 11], 'race.rest.trades')], taken)
+    race.published([batch(Channel.Trade, [51, 52])], result([[0, 'duplicate'] as const, [1, 'duplicate'] as const]))
+    race.close()
+    expect(await counted(Channel.Trade)).to.deep.equal({ won: 3 })
+  })
+
   it('measures by how much the other line was ahead, of one lost trade a second', async () => {
     nowMs += 1_000
     race.published([batch(Channel.Trade, [1, 2])], result([[0, 'duplicate'] as const, [1, 'duplicate'] as const]))
