@@ -34,9 +34,9 @@ export const ControlLimits = {
 /** Ids of commands and subscriptions: chosen by whoever issues the command, unique for 24 h; a UUID does. */
 export const idSchema = text('1 to 128 letters, digits and . _ : -', /^[A-Za-z0-9._:-]{1,128}$/)
 export const consumerSchema = text('1 to 128 letters, digits and . _ : -', /^[A-Za-z0-9._:-]{1,128}$/)
-/** A token's name, or the process: `conductor:host-17`. Never a secret. */
 /** Commands of conductors bear this and the name of their process. */
 export const CONDUCTOR_ISSUER = 'conductor:'
+/** A token's name, or the process: `conductor:host-17`. Never a secret. */
 export const issuerSchema = text('1 to 128 letters, digits and . _ : @ -', /^[A-Za-z0-9._:@-]{1,128}$/)
 export const traceSchema = text('32 hexadecimal digits', /^[0-9a-f]{32}$/)
 export const marketSchema = text('a market such as BINANCE-SPOT', /^[A-Z0-9-]{1,32}$/)

@@ -7,7 +7,7 @@ import { depthWeight } from '../venues/binance/weights.ts'
  * Part of the request weight for snapshots of books that cannot be proved without: after a takeover all of a process at once.
  * Mending, filling and polling live on the rest.
  */
-export const BLIND_WEIGHT_SHARE = 0.25
+const BLIND_WEIGHT_SHARE = 0.25
 
 export interface BookBudget {
   /** What the venue allows in all. */
