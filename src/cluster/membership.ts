@@ -190,11 +190,8 @@ export class Membership {
     if (isOtherRun) this.#knowsNobodyToMs = this.#countsFromMs
     const others = this.#members.filter((member) => member.incarnation !== incarnation)
     const listed = new Set(answer.members.map((member) => member.id))
-    const alive = answer.members.filter((member) => member.ageMs < expiryMs)
-    const spared = (nowMs < this.#countsFromMs ? missingFrom(alive, others) : []).map(({ incarnation: its }) =>
-      answer.members.find((member) => member.incarnation === its),
-    )
-    alive.push(...spared.filter((member) => member !== undefined))
+    const awaited = new Set(nowMs < this.#countsFromMs ? others.map((member) => member.incarnation) : [])
+    const alive = answer.members.filter((member) => member.ageMs < expiryMs || awaited.has(member.incarnation))
     if (nowMs < this.#knowsNobodyToMs) {
       for (const member of missingFrom(alive, others)) alive.push({ ...member, spared: true })
     }
