@@ -171,9 +171,13 @@ export class System {
   }
 
   /** Keys of the streams of a channel. */
+  /** In the order of their names: the catalog has them in the order in which they came, and a seed is to plan the same harms. */
   async streams(channel: string): Promise<string[]> {
     const catalog = Object.entries(await this.#redis.client.hgetall('meltica:catalog'))
-    return catalog.filter(([name]) => name.endsWith(`:${channel}`)).map(([, stream]) => stream)
+    return catalog
+      .filter(([name]) => name.endsWith(`:${channel}`))
+      .map(([, stream]) => stream)
+      .sort()
   }
 
   /** The key of every entry of a stream. */
