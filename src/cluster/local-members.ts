@@ -1,10 +1,15 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Beat, BeatAnswer, ClusterRole, Member, MemberStore } from './member-store.ts'
 
+interface Kept extends Member {
+  readonly seenUs: number
+  readonly number: number
+}
+
 /** The in-memory twin of the list of members: for tests, and where one process is all there is. */
 export class LocalMembers implements MemberStore {
   readonly #clock: Clock
-  readonly #roles = new Map<ClusterRole, Map<string, Member & { readonly seenUs: number }>>()
+  readonly #roles = new Map<ClusterRole, Map<string, Kept>>()
   /** By role: the last beat of anybody. */
   readonly #heardUs = new Map<ClusterRole, number>()
   /** Changes as if another Redis process answered. */
@@ -15,7 +20,7 @@ export class LocalMembers implements MemberStore {
   }
 
   async beat(role: ClusterRole, beat: Beat): Promise<BeatAnswer> {
-    const { id, incarnation, state, facts, expiryMs, outageMs } = beat
+    const { id, incarnation, number, state, facts, expiryMs, outageMs } = beat
     const nowUs = this.#clock.nowUs()
     const list = this.#list(role)
     const heardUs = this.#heardUs.get(role)
@@ -30,22 +35,23 @@ export class LocalMembers implements MemberStore {
     const isLive = mine !== undefined && nowUs - mine.seenUs < expiryMs * 1_000
     const isOther = mine !== undefined && mine.incarnation !== incarnation
     const standing = isOther && isLive && mine.startedUs > startedUs ? 'superseded' : 'member'
-    if (standing === 'member') {
+    const isOld = mine !== undefined && !isOther && mine.number > number
+    if (standing === 'member' && !isOld) {
       if (state === 'left') list.delete(id)
-      else list.set(id, { id, incarnation, startedUs, ageMs: 0, spared: false, state, facts, seenUs: nowUs })
+      else list.set(id, { id, incarnation, startedUs, ageMs: 0, spared: false, state, facts, seenUs: nowUs, number })
     }
     return { standing, startedUs, runId: this.runId, members: await this.list(role) }
   }
 
   async list(role: ClusterRole): Promise<readonly Member[]> {
     const nowUs = this.#clock.nowUs()
-    return [...this.#list(role).values()].map(({ seenUs, ...member }) => ({
+    return [...this.#list(role).values()].map(({ seenUs, number: _, ...member }) => ({
       ...member,
       ageMs: (nowUs - seenUs) / 1_000,
     }))
   }
 
-  #list(role: ClusterRole): Map<string, Member & { readonly seenUs: number }> {
+  #list(role: ClusterRole): Map<string, Kept> {
     let list = this.#roles.get(role)
     if (list === undefined) {
       list = new Map()

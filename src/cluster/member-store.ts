@@ -50,6 +50,8 @@ export interface Beat {
   readonly incarnation: string
   /** As answered to the first beat; null for that one. */
   readonly startedUs: number | null
+  /** Rises with every beat of a life: one that comes late, behind a newer one, changes nothing. */
+  readonly number: number
   /** `left`: the last one; the member is taken off the list. */
   readonly state: MemberState | 'left'
   readonly facts: MemberFacts

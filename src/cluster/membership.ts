@@ -78,6 +78,7 @@ export class Membership {
   #knowsNobodyToMs = 0
   /** Ids that this list has had lately: if it has them no more, they took themselves off. */
   #listed: ReadonlySet<string> = new Set()
+  #beats = 0
   #beatenMs: number
   readonly #outageMs: number
   #dueMs: number
@@ -140,6 +141,7 @@ export class Membership {
       id,
       incarnation,
       startedUs: this.#startedUs,
+      number: ++this.#beats,
       state: this.#state,
       facts,
       expiryMs,

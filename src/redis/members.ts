@@ -35,7 +35,7 @@ export class RedisMembers implements MemberStore {
 
   /** Throws: BusError. */
   async beat(role: ClusterRole, beat: Beat): Promise<BeatAnswer> {
-    const { id, incarnation, startedUs, state, facts, expiryMs, outageMs } = beat
+    const { id, incarnation, startedUs, number, state, facts, expiryMs, outageMs } = beat
     const started = startedUs === null ? '' : String(startedUs)
     const args = [
       id,
@@ -47,6 +47,7 @@ export class RedisMembers implements MemberStore {
       Math.max(FORGET_MS, expiryMs),
       MEMBERS_MAX,
       outageMs,
+      number,
     ]
     const [standing, startedAt, runId, ...flat] = await this.#run(beatScript, role, args)
     const members = parseMembers(flat)

@@ -21,7 +21,8 @@ const SHORT_MS = 30
 /** One life of a process that beats when it is told to. */
 class Life {
   readonly #store: MemberStore
-  readonly #beat: Omit<Beat, 'startedUs' | 'state' | 'expiryMs' | 'outageMs'>
+  readonly #beat: Omit<Beat, 'startedUs' | 'number' | 'state' | 'expiryMs' | 'outageMs'>
+  #number = 0
   startedUs: number | null = null
 
   constructor(store: MemberStore, id: string) {
@@ -31,9 +32,17 @@ class Life {
 
   async beat(state: Beat['state'] = 'active', expiryMs = LONG_MS, outageMs = LONG_MS): Promise<BeatAnswer> {
     const { startedUs } = this
-    const answer = await this.#store.beat('ingest', { ...this.#beat, startedUs, state, expiryMs, outageMs })
+    const number = ++this.#number
+    const answer = await this.#store.beat('ingest', { ...this.#beat, startedUs, number, state, expiryMs, outageMs })
     this.startedUs = answer.startedUs
     return answer
+  }
+
+  /** Its first beat once more, as it arrives that was on its way for long. */
+  firstAgain(): Promise<BeatAnswer> {
+    const nothing = { ...facts, owns: new Set<number>(), flows: new Set<number>() }
+    const times = { startedUs: null, number: 1, expiryMs: LONG_MS, outageMs: LONG_MS }
+    return this.#store.beat('ingest', { ...this.#beat, ...times, state: 'joining', facts: nothing })
   }
 }
 
@@ -107,6 +116,16 @@ describe('the list of members', () => {
         })
         const { members } = await a.beat()
         expect(members.find(({ id }) => id === 'a')?.ageMs).to.be.below(SHORT_MS)
+      })
+
+      it('keeps the word of the newer beat when an older one comes behind it', async () => {
+        const life = new Life(open(), 'a')
+        await life.beat()
+        await life.beat()
+        const [member] = (await life.firstAgain()).members
+        expect(member).to.deep.include({ state: 'active', startedUs: life.startedUs })
+        expect([...(member?.facts.owns ?? [])]).to.deep.equal([1, 2, 3, 9])
+        expect((await life.beat()).standing).to.equal('member')
       })
 
       it('counts everybody as just heard where nobody was for so long, also for one that is new', async () => {

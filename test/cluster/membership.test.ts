@@ -265,7 +265,7 @@ describe('membership', () => {
       cut.add('a').add('b')
       await pass(EXPIRY_MS)
       await store.beat('ingest', {
-        ...{ id: 'b', incarnation: 'b', startedUs: 1, state: 'left', facts },
+        ...{ id: 'b', incarnation: 'b', startedUs: 1, number: 2, state: 'left', facts },
         expiryMs: EXPIRY_MS,
         outageMs: EXPIRY_MS,
       })

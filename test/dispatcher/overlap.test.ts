@@ -53,6 +53,28 @@ describe('a line that begins beside another process', () => {
     })
   }
 
+  it('waits again where it begins again meanwhile, and not for longer than twice', async () => {
+    const { other, world } = await beside()
+    const again = (time: number): void => {
+      world.dispatcher.interrupted([TICKERS], 'disconnect')
+      world.dispatcher.event(world.ticker(time))
+    }
+    world.dispatcher.event(world.ticker(3_000_000))
+    await world.advance(400)
+    again(4_000_000)
+    await world.advance(400)
+    again(5_000_000)
+    await world.advance(199)
+    expect(world.bus.ids('BTC-USDT', 'TICKER')).to.have.length(2)
+    for (const time of [3_000_000, 4_000_000]) other.dispatcher.event(other.ticker(time))
+    await other.settle()
+    await world.advance(1)
+    const types = world.bus.entries('BTC-USDT', 'TICKER').map(({ type }) => type)
+    expect(types, 'of what the other one has not brought the gap is told').to.deep.equal([
+      ...['TICKER', 'TICKER', 'TICKER', 'TICKER', 'GAP', 'TICKER'],
+    ])
+  })
+
   it('owes a gap until its first event, or until another is known to overlap, and again when it is interrupted', async () => {
     const { world } = await beside()
     const line = world.dispatcher.bindingOf(TICKERS)?.line as ChannelLine

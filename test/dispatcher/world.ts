@@ -89,6 +89,38 @@ function ask<Answer>(list: Asked<Answer>[], symbol: VenueSymbol, args: readonly 
 /** Levels and best prices of most tests here are made up and prove nothing. */
 export const unproved = { ...defaultDispatcherLimits.books, proved: false }
 
+type TickerBase = Pick<VenueTicker, 'topic' | 'symbol' | 'venueTimeUs' | 'receivedTimeUs' | 'source'>
+
+/** Statistics of a day, always the same ones. */
+export function tickerOf(base: TickerBase, closeTimeUs: number): VenueTicker {
+  const numbers = {
+    openTimeUs: closeTimeUs - 86_400_000_000,
+    closeTimeUs,
+    firstTradeId: 1,
+    lastTradeId: 9,
+    trades: 9,
+  }
+  const prices = {
+    open: '1',
+    high: '3',
+    low: '0.5',
+    last: '2',
+    lastQuantity: '4',
+    change: '-1',
+    changePercent: '-0.1',
+  }
+  const more = {
+    vwap: '1.2',
+    volume: '7',
+    quoteVolume: '8',
+    bidPrice: '1',
+    bidQuantity: '2',
+    askPrice: '3',
+    askQuantity: '4',
+  }
+  return { ...base, kind: 'ticker', ...numbers, ...prices, ...more }
+}
+
 /** A dispatcher between a scripted venue and the naive bus, on a manual clock. */
 export class World {
   readonly clock = new ManualClock()
@@ -187,33 +219,7 @@ export class World {
   }
 
   ticker(closeTimeUs: number, symbol = 'BTCUSDT'): VenueTicker {
-    const base = this.base(`${symbol.toLowerCase()}@ticker`, symbol)
-    const numbers = {
-      openTimeUs: closeTimeUs - 86_400_000_000,
-      closeTimeUs,
-      firstTradeId: 1,
-      lastTradeId: 9,
-      trades: 9,
-    }
-    const prices = {
-      open: '1',
-      high: '3',
-      low: '0.5',
-      last: '2',
-      lastQuantity: '4',
-      change: '-1',
-      changePercent: '-0.1',
-    }
-    const more = {
-      vwap: '1.2',
-      volume: '7',
-      quoteVolume: '8',
-      bidPrice: '1',
-      bidQuantity: '2',
-      askPrice: '3',
-      askQuantity: '4',
-    }
-    return { ...base, kind: 'ticker', ...numbers, ...prices, ...more }
+    return tickerOf(this.base(`${symbol.toLowerCase()}@ticker`, symbol), closeTimeUs)
   }
 
   kline(openTimeUs: number, trades: number, closed: boolean, interval = '1m', symbol = 'BTCUSDT'): VenueKline {

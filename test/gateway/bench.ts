@@ -180,7 +180,16 @@ export class GatewayBench {
     }
     const { connection, keys } = this.control
     await new RedisMembers(connection, keys).beat('ingest', {
-      ...{ id, incarnation: id, startedUs: null, state: 'active', facts, expiryMs: 60_000, outageMs: 60_000 },
+      ...{
+        id,
+        incarnation: id,
+        startedUs: null,
+        number: 1,
+        state: 'active',
+        facts,
+        expiryMs: 60_000,
+        outageMs: 60_000,
+      },
     })
   }
 

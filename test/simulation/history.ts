@@ -31,7 +31,7 @@ const CONDUCTORS_MAX = 2
 const PATIENCE_MS = 240_000
 const QUIET_MS = 3_000
 const FAULTS = [
-  ...(['cut', 'cut', 'renew', 'kill', 'pause', 'leave', 'begin', 'weather', 'other-redis'] as const),
+  ...(['cut', 'cut', 'half-open', 'renew', 'kill', 'pause', 'leave', 'begin', 'weather', 'other-redis'] as const),
   'fail-over',
   ...(['conductor-kill', 'conductor-pause', 'conductor-begin'] as const),
 ] as const
@@ -84,13 +84,18 @@ class History {
     this.#network = new Network(scheduler, dice, this.#isDeploy ? calm : weatherOf(dice), tell)
     this.#hub = new Hub(this.#network)
     const infos = INSTRUMENTS.slice(0, dice.whole(1, INSTRUMENTS.length)).map((name) => info(name))
-    const rules = (['TRADE', 'ORDERBOOK'] as const).map((type) => ({ type, market, instruments: ['*'] }))
+    const rules = (['TRADE', 'ORDERBOOK', 'TICKER'] as const).map((type) => ({ type, market, instruments: ['*'] }))
     const table = tableOf(rules, infos)
     const topicOf = (name: string, channel: string): string =>
       [...table.routes.values()].find(({ instrument, channel: its }) => instrument === name && its === channel)
         ?.topic ?? ''
     this.#markets = infos.map(
-      (one) => new Market(one, topicOf(one.instrument, 'TRADE'), topicOf(one.instrument, 'ORDERBOOK')),
+      (one) =>
+        new Market(one, {
+          trade: topicOf(one.instrument, 'TRADE'),
+          book: topicOf(one.instrument, 'ORDERBOOK'),
+          ticker: topicOf(one.instrument, 'TICKER'),
+        }),
     )
     this.#append = new NaiveAppend(() => Math.round(scheduler.nowMs * 1_000))
     this.#conductors = new Conductors(this.#network, this.#markets, (message) => {
@@ -98,7 +103,7 @@ class History {
     })
     this.#seen = (of, entry) => {
       if (isTold) tell(`stream ${of.info.instrument} ${entry.type} ${entry.venueSeq} seq ${entry.seq} ${entry.source}`)
-      this.#conductors.grown(of, entry)
+      if (!entry.type.startsWith('TICKER')) this.#conductors.grown(of, entry)
       if (this.#isDeploy && entry.type.endsWith('.GAP'))
         this.#failure ??= `processes were only exchanged, and a gap is told: ${JSON.stringify(entry)}`
     }
@@ -122,7 +127,7 @@ class History {
         scheduler,
         dice,
         () => (this.#isCalm ? 8 : 1),
-        (topic, frame) => this.#hub.send(topic, frame),
+        (topic, frame) => this.#hub.send(topic, frame, !topic.includes('@ticker')),
       )
     }
     for (let count = dice.whole(1, WORKERS_MAX); count > 0; count--) this.#begin(`worker-${count}`)
@@ -144,7 +149,7 @@ class History {
     let judgedMs = stormMs + QUIET_MS
     while (this.#failure === null && (await scheduler.step())) {
       if (scheduler.elapsedMs < judgedMs) continue
-      const missing = [...this.#judge.missing(), ...this.#conductors.missing()]
+      const missing = [...this.#judge.missing(Math.round(scheduler.nowMs * 1_000)), ...this.#conductors.missing()]
       if (missing.length === 0) break
       judgedMs = scheduler.elapsedMs + 500
       if (scheduler.elapsedMs > stormMs + PATIENCE_MS) this.#failure = `lost for good: ${missing.join('; ')}`
@@ -182,6 +187,9 @@ class History {
     switch (kind) {
       case 'cut':
         worker?.lines.cut()
+        break
+      case 'half-open':
+        worker?.lines.goSilent()
         break
       case 'renew':
         worker?.lines.renew()

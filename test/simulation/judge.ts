@@ -121,9 +121,41 @@ export class BookJudge extends StreamJudge {
   }
 }
 
+/** What has no numbering: whatever the venue made between two entries is behind a gap, or merged. */
+export class TickerJudge extends StreamJudge {
+  /** Place of the newest entry among what the venue made. */
+  #at = -1
+  #isTold = false
+
+  override take(entry: NaiveEntry): void {
+    super.take(entry)
+    if (entry.type === 'TICKER.GAP') {
+      must(!this.#isTold, 'an event stands between two gaps', entry)
+      this.#isTold = true
+      return
+    }
+    const { closeTime, merged = 0 } = JSON.parse(entry.data) as { closeTime: number; merged?: number }
+    const at = this.market.tickerTimesUs.indexOf(closeTime, Math.max(0, this.#at))
+    must(at > this.#at, 'it is what the venue sent, newer than the one before', entry)
+    const missing = at - this.#at - 1
+    must(this.#at === -1 || this.#isTold || missing <= merged, `${missing} before this are missing and not told`, entry)
+    this.#isTold = false
+    this.#at = at
+  }
+
+  missing(nowUs: number): string[] {
+    const { tickerTimesUs, info } = this.market
+    const newest = tickerTimesUs.findLastIndex((timeUs) => timeUs < nowUs - TICKER_LATE_US)
+    return newest > this.#at ? [`${info.instrument}: statistics ${this.#at + 1}-${newest} are not there`] : []
+  }
+}
+
+/** Statistics come for as long as the market lives; one that is so old has come for certain. */
+const TICKER_LATE_US = 2_000_000
+
 /** Everything that must hold of the streams after every step, and at the end. */
 export class StreamsJudge {
-  readonly #judges: readonly (TradeJudge | BookJudge)[]
+  readonly #judges: readonly (TradeJudge | BookJudge | TickerJudge)[]
   readonly #append: NaiveAppend
   readonly #seen: (market: Market, entry: NaiveEntry) => void
   readonly #markets: readonly Market[]
@@ -131,8 +163,12 @@ export class StreamsJudge {
   constructor(markets: readonly Market[], append: NaiveAppend, seen: (market: Market, entry: NaiveEntry) => void) {
     this.#append = append
     this.#seen = seen
-    this.#markets = markets.flatMap((market) => [market, market])
-    this.#judges = markets.flatMap((market) => [new TradeJudge(market, 'TRADE'), new BookJudge(market, 'ORDERBOOK')])
+    this.#markets = markets.flatMap((market) => [market, market, market])
+    this.#judges = markets.flatMap((market) => [
+      new TradeJudge(market, 'TRADE'),
+      new BookJudge(market, 'ORDERBOOK'),
+      new TickerJudge(market, 'TICKER'),
+    ])
   }
 
   get entries(): number {
@@ -156,7 +192,7 @@ export class StreamsJudge {
   }
 
   /** What the venue can still tell and the streams do not have. */
-  missing(): string[] {
-    return this.#judges.flatMap((judge) => judge.missing())
+  missing(nowUs: number): string[] {
+    return this.#judges.flatMap((judge) => judge.missing(nowUs))
   }
 }

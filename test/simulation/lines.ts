@@ -10,6 +10,12 @@ interface Connection {
   readonly id: number
   readonly owner: Owner
   open: boolean
+  /** It has died, and this process does not know yet. */
+  dead: boolean
+  /** To be done when it ends. */
+  readonly ends: Set<() => void>
+  /** What has no numbering is taken from one connection at a time: of what the venue sends after this moment, ms. */
+  takesFromMs: number
   /** What goes one way comes in its order. */
   requestMs: number
   frameMs: number
@@ -40,30 +46,32 @@ export class Hub {
     for (const all of this.#byTopic.values()) all.delete(connection)
   }
 
-  send(topic: string, frame: VenueFrame): void {
+  /** `isNumbered`: a numbering shows what is lost or swapped. Without one nobody could tell, so as long as a connection stands that does not happen. */
+  send(topic: string, frame: VenueFrame, isNumbered: boolean): void {
     const { dice, weather } = this.#network
     for (const connection of this.#byTopic.get(topic) ?? []) {
       if (connection.owner.state === 'dead') this.#byTopic.get(topic)?.delete(connection)
-      else if (dice.chance(weather.frameLost))
+      else if (isNumbered && dice.chance(weather.frameLost))
         this.#network.tell(`${connection.owner.name}: a frame of ${topic} is lost`)
       else {
-        this.#carry(topic, frame, connection)
-        if (dice.chance(weather.frameTwice)) this.#carry(topic, frame, connection)
+        this.#carry(topic, frame, connection, isNumbered)
+        if (dice.chance(weather.frameTwice)) this.#carry(topic, frame, connection, isNumbered)
       }
     }
   }
 
-  #carry(topic: string, frame: VenueFrame, connection: Connection): void {
+  #carry(topic: string, frame: VenueFrame, connection: Connection, isNumbered: boolean): void {
     const { scheduler, dice, weather } = this.#network
     let dueMs = scheduler.nowMs + this.#network.delayMs()
-    if (dice.chance(weather.frameReordered)) dueMs += dice.between(1, 250)
+    if (isNumbered && dice.chance(weather.frameReordered)) dueMs += dice.between(1, 250)
     else {
       dueMs = Math.max(dueMs, connection.frameMs)
       connection.frameMs = dueMs
     }
     connection.newestFrameMs = Math.max(connection.newestFrameMs, dueMs)
-    scheduler.after(dueMs - scheduler.nowMs, connection.owner, () => {
-      if (connection.open) connection.receive(topic, frame)
+    const sentMs = scheduler.nowMs
+    scheduler.after(dueMs - sentMs, connection.owner, () => {
+      if (connection.open && (isNumbered || sentMs > connection.takesFromMs)) connection.receive(topic, frame)
     })
   }
 }
@@ -78,6 +86,7 @@ export interface LinesParts {
   readonly hub: Hub
   readonly owner: Owner
   event(event: VenueEvent, connection: number): void
+  isNumbered(topic: string): boolean
   interrupted(topics: readonly string[], cause: GapCause): void
   acked(topic: string): void
 }
@@ -87,6 +96,8 @@ export class Lines {
   readonly #parts: LinesParts
   readonly #flows = new Map<string, Flow>()
   readonly #connections = new Set<Connection>()
+  /** Was replaced, and the last of what the venue sent by it is still on its way. */
+  #emptying: Connection | null = null
   readonly stopping = new Map<string, number>()
   #ids = 0
   #stops = 0
@@ -113,46 +124,79 @@ export class Lines {
       state: seenMs !== null ? 'flowing' : ackedAtUs !== null ? 'acked' : 'requested',
       ackedAtUs,
       lastSeenAgoMs: seenMs === null ? null : nowMs - seenMs,
-      // None of these dies without a word.
-      connections: [],
+      connections: [...this.#connections].filter(({ acked }) => acked.has(topic)).map(({ id }) => id),
     }))
   }
 
   /** The venue or the way to it ends a connection; another one is made after a while. */
   cut(): void {
-    const { network, hub, owner, interrupted } = this.#parts
+    const { network, hub, owner } = this.#parts
     const connection = network.dice.pick([...this.#connections])
     if (connection === undefined) return
+    connection.dead = true
     hub.drop(connection)
-    network.scheduler.after(network.delayMs(), owner, () => {
-      if (!this.#connections.delete(connection)) return
-      connection.open = false
-      const lost = [...this.#flows.keys()].filter((topic) => !this.#isCarried(topic))
-      for (const topic of lost) Object.assign(this.#flows.get(topic) as Flow, { ackedAtUs: null, seenMs: null })
-      for (const topic of connection.acked) if (!this.#flows.has(topic)) this.stopping.delete(topic)
-      if (lost.length > 0) interrupted(lost, GapCause.Disconnect)
-      network.scheduler.after(network.dice.between(20, 1_500), owner, () => {
-        if (this.#connections.size === 0) this.#connect()
-      })
+    network.scheduler.after(network.delayMs(), owner, () => this.#ended(connection))
+  }
+
+  /** The only connection dies without a word; that it shows nothing is noticed after a while. */
+  goSilent(): void {
+    const { network, hub, owner } = this.#parts
+    const [connection] = this.#connections
+    if (connection === undefined || connection.dead || this.#connections.size > 1) return
+    connection.dead = true
+    hub.drop(connection)
+    network.scheduler.after(network.dice.between(3_000, 7_000), owner, () => this.#ended(connection))
+  }
+
+  #ended(connection: Connection): void {
+    const { network, owner, interrupted } = this.#parts
+    if (!this.#connections.delete(connection)) return
+    connection.open = false
+    // What came by it now would pass for the first of the next one.
+    if (this.#emptying !== null) this.#emptying.open = false
+    for (const end of connection.ends) end()
+    const { nowMs } = network.scheduler
+    const [next] = this.#connections
+    const isTakenFrom = connection.takesFromMs < Number.POSITIVE_INFINITY
+    if (next !== undefined && isTakenFrom) next.takesFromMs = nowMs
+    const lost = [...this.#flows.keys()].filter(
+      (topic) => !this.#isCarried(topic) || (isTakenFrom && !this.#parts.isNumbered(topic)),
+    )
+    for (const topic of lost) {
+      const ackedAtUs = this.#isCarried(topic) ? Math.round(nowMs * 1_000) : null
+      Object.assign(this.#flows.get(topic) as Flow, { ackedAtUs, seenMs: null })
+    }
+    if (lost.length > 0) interrupted(lost, GapCause.Disconnect)
+    network.scheduler.after(network.dice.between(20, 1_500), owner, () => {
+      if (this.#connections.size === 0) this.#connect()
     })
   }
 
-  /** A second connection takes the place of the first without an interruption. */
+  /** A second connection takes the place of the first without an interruption; of a dead one it would have to tell one. */
   renew(): void {
     const [old] = this.#connections
-    if (old === undefined || this.#connections.size > 1) return
+    if (old === undefined || old.dead || this.#connections.size > 1) return
     const { network, hub, owner } = this.#parts
     const next = this.#connect()
+    const carriesAll = (): boolean => [...this.#flows.keys()].every((topic) => next.acked.has(topic))
     const look = (): void => {
       if (!next.open || !old.open) return
-      if ([...this.#flows.keys()].some((topic) => !next.acked.has(topic))) {
+      if (!carriesAll()) {
         network.scheduler.after(50, owner, look)
         return
       }
       network.scheduler.after(300, owner, () => {
-        if (!next.open || !old.open) return
+        if (!next.open || !old.open || old.dead) return
+        // Asked for meanwhile.
+        if (!carriesAll()) {
+          look()
+          return
+        }
         hub.drop(old)
         this.#connections.delete(old)
+        next.takesFromMs = network.scheduler.nowMs
+        next.frameMs = Math.max(next.frameMs, old.newestFrameMs)
+        this.#emptying = old
         this.#behindFrames(old, () => {
           old.open = false
         })
@@ -174,7 +218,18 @@ export class Lines {
     const { network, owner, event } = this.#parts
     const { scheduler } = network
     const connection: Connection = {
-      ...{ id: ++this.#ids, owner, open: true, requestMs: 0, frameMs: 0, newestFrameMs: 0, acked: new Set() },
+      ...{
+        id: ++this.#ids,
+        owner,
+        open: true,
+        dead: false,
+        ends: new Set(),
+        requestMs: 0,
+        frameMs: 0,
+        newestFrameMs: 0,
+        acked: new Set(),
+        takesFromMs: this.#connections.size === 0 ? -1 : Number.POSITIVE_INFINITY,
+      },
       receive: (topic, frame) => {
         const flow = this.#flows.get(topic)
         if (flow !== undefined) flow.seenMs = scheduler.nowMs
@@ -211,12 +266,15 @@ export class Lines {
     if (waiting === 0) this.stopping.delete(topic)
     for (const connection of this.#connections) {
       connection.acked.delete(topic)
+      const done = (): void => {
+        if (!connection.ends.delete(done)) return
+        waiting--
+        if (waiting === 0 && this.stopping.get(topic) === stop) this.stopping.delete(topic)
+      }
+      connection.ends.add(done)
       this.#ask(connection, () => {
         hub.unsubscribe(topic, connection)
-        this.#behindFrames(connection, () => {
-          waiting--
-          if (waiting === 0 && this.stopping.get(topic) === stop) this.stopping.delete(topic)
-        })
+        this.#behindFrames(connection, done)
       })
     }
   }
@@ -227,7 +285,7 @@ export class Lines {
     const { scheduler } = network
     connection.requestMs = Math.max(connection.requestMs, scheduler.nowMs + network.delayMs())
     scheduler.after(connection.requestMs - scheduler.nowMs, null, () => {
-      if (connection.open) work()
+      if (connection.open && !connection.dead) work()
     })
   }
 

@@ -1,6 +1,7 @@
 import type { Level } from '../../src/domain/event.ts'
 import type { InstrumentInfo } from '../../src/domain/instrument.ts'
-import type { VenueBookDelta, VenueBookSnapshot, VenueTrade } from '../../src/venues/venue.ts'
+import type { VenueBookDelta, VenueBookSnapshot, VenueTicker, VenueTrade } from '../../src/venues/venue.ts'
+import { tickerOf } from '../dispatcher/world.ts'
 import type { Dice, Scheduler } from './scheduler.ts'
 
 export interface VenueTimes {
@@ -9,7 +10,7 @@ export interface VenueTimes {
 }
 
 /** A frame of the venue; it becomes an event when a process receives it. */
-export type VenueFrame = (times: VenueTimes) => VenueTrade | VenueBookDelta
+export type VenueFrame = (times: VenueTimes) => VenueTrade | VenueBookDelta | VenueTicker
 
 export type Side = 'bids' | 'asks'
 export type Book = ReadonlyMap<string, string>
@@ -19,17 +20,21 @@ export class Market {
   readonly info: InstrumentInfo
   readonly tradeTopic: string
   readonly bookTopic: string
+  readonly tickerTopic: string
   /** By id - 1. */
   readonly trades: { readonly price: string; readonly timeUs: number }[] = []
   /** The book after each update, by update id; by side and price, `b90.5`. */
   readonly books: Book[] = [new Map()]
+  /** When each of the venue's statistics was made, us: the only number they have. */
+  readonly tickerTimesUs: number[] = []
   #sentTo = 0
   readonly #changed = new Map<string, string>()
 
-  constructor(info: InstrumentInfo, tradeTopic: string, bookTopic: string) {
+  constructor(info: InstrumentInfo, topics: Readonly<Record<'trade' | 'book' | 'ticker', string>>) {
     this.info = info
-    this.tradeTopic = tradeTopic
-    this.bookTopic = bookTopic
+    this.tradeTopic = topics.trade
+    this.bookTopic = topics.book
+    this.tickerTopic = topics.ticker
   }
 
   get lastUpdate(): number {
@@ -53,6 +58,12 @@ export class Market {
       ...{ ...times, kind: 'trade', numbering: 'trade', symbol: this.info.symbol, venueTimeUs: timeUs, source },
       ...{ id, price, quantity: '1.0', side: 'buy' },
     }
+  }
+
+  ticker(timeUs: number): VenueFrame {
+    this.tickerTimesUs.push(timeUs)
+    const { symbol } = this.info
+    return (times) => tickerOf({ ...times, symbol, venueTimeUs: timeUs, source: 'binance.ws.ticker' }, timeUs)
   }
 
   /** Several updates; the book is ahead of its deltas until `delta` tells them. */
@@ -99,7 +110,7 @@ function levelsOf(book: Book, side: 'a' | 'b'): Level[] {
   return [...book].filter(([level]) => level.startsWith(side)).map(([level, quantity]) => [level.slice(1), quantity])
 }
 
-/** Lets a market live: trades and updates at random, a delta every 100 ms where there is something to tell. */
+/** Lets a market live: trades and updates at random, a delta every 100 ms where there is something to tell, statistics. */
 export function live(market: Market, scheduler: Scheduler, dice: Dice, pace: () => number, send: Send): void {
   const trade = (): void => {
     send(market.tradeTopic, market.trade(Math.round(scheduler.nowMs * 1_000), dice))
@@ -114,6 +125,11 @@ export function live(market: Market, scheduler: Scheduler, dice: Dice, pace: () 
     market.update(dice.whole(1, 3), dice)
     scheduler.after(dice.between(10, 250) * pace(), null, update)
   }
+  const ticker = (): void => {
+    send(market.tickerTopic, market.ticker(Math.round(scheduler.nowMs * 1_000)))
+    scheduler.after(dice.between(20, 1_000) * pace(), null, ticker)
+  }
+  scheduler.after(dice.between(0, 1_000), null, ticker)
   scheduler.after(dice.between(0, 100), null, trade)
   scheduler.after(dice.between(0, 100), null, tell)
   update()

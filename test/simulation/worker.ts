@@ -1,6 +1,7 @@
 import type { EventBus } from '../../src/bus/publish.ts'
 import type { MemberStore } from '../../src/cluster/member-store.ts'
 import { Adoption } from '../../src/dispatcher/adoption.ts'
+import { ChannelLine } from '../../src/dispatcher/channel-line.ts'
 import { Dispatcher } from '../../src/dispatcher/dispatcher.ts'
 import type { DispatchTable } from '../../src/dispatcher/table.ts'
 import { Channel, GapCause } from '../../src/domain/event.ts'
@@ -41,6 +42,8 @@ export class Worker {
   /** Was told to. */
   leaving = false
   readonly received = new Received()
+  /** The longest way of an event since the beat before, us. */
+  #lagUs = 0
 
   constructor(id: string, life: number, parts: WorkerParts) {
     this.id = id
@@ -66,13 +69,15 @@ export class Worker {
         gone.every(
           (topic) => !this.lines.stopping.has(topic) && this.#dispatcher.bindingOf(topic)?.line.idle !== false,
         ),
-      // Both channels here have ids.
-      owesGap: () => false,
+      owesGap: (topic) => {
+        const binding = this.#dispatcher.bindingOf(topic)
+        return binding?.line instanceof ChannelLine && binding.line.owesGap(binding.route.interval)
+      },
       overlapped: (both) => this.#dispatcher.overlapped(both),
       uncovered: (alone) => {
         for (const topic of alone) this.#dispatcher.topicAcked(topic)
       },
-      lagMs: () => null,
+      lagMs: () => this.#takeLagMs(),
       tell: ({ kind, message }) => network.tell(`${owner.name}: ${kind}: ${message}`),
     })
     this.#dispatcher = new Dispatcher({
@@ -83,6 +88,11 @@ export class Worker {
       deadLetters: { append: async ({ reason, detail }) => network.tell(`${owner.name}: ${reason}: ${detail}`) },
       incident: ({ kind, message }) => network.tell(`${owner.name}: ${kind}: ${message}`),
       covered: (instrument) => this.#share.shares(placeOf(instrument)),
+      latency: {
+        record: (us) => {
+          this.#lagUs = Math.max(this.#lagUs, us)
+        },
+      },
     })
     this.lines = new Lines({
       ...{ network, hub, owner },
@@ -91,6 +101,7 @@ export class Worker {
         this.received.note(event, network.scheduler.nowMs)
         this.#dispatcher.event(event, connection)
       },
+      isNumbered: (topic) => !topic.includes('@ticker'),
       interrupted: (gone, cause) => this.#dispatcher.interrupted(gone, cause),
       acked: (topic) => {
         if (!this.#share.covers(topics.get(topic) ?? -1)) this.#dispatcher.topicAcked(topic)
@@ -141,6 +152,12 @@ export class Worker {
     await this.#share.leave()
     this.owner.state = 'dead'
     this.#parts.network.tell(`${this.owner.name}: has ended`)
+  }
+
+  #takeLagMs(): number {
+    const lagMs = Math.max(this.#lagUs / 1_000, this.#dispatcher.behindMs)
+    this.#lagUs = 0
+    return lagMs
   }
 
   #subscribe(topics: ReadonlySet<string>, fresh: readonly string[]): void {

@@ -14,7 +14,7 @@ local isOtherRun = redis.call('HGET', KEYS[1], '#run') ~= run
 local reply = {}
 local flat = redis.call('HGETALL', KEYS[1])
 for at = 1, #flat, 2 do
-  local inc, since, seen, spared, word, said = string.match(flat[at + 1], '^(%S+) (%d+) (%d+) ([01]) (%S+) (.*)$')
+  local inc, since, seen, spared, word, said = string.match(flat[at + 1], '^(%S+) (%d+) (%d+) ([01]) %d+ (%S+) (.*)$')
   if inc then
     local age = isOtherRun and 0 or math.max(0, now - seen)
     if age <= ARGV[1] * 1000 then
