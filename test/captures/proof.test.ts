@@ -38,13 +38,18 @@ function storyOf(lines: readonly CaptureLine[], symbol: string): Told[] {
   return story
 }
 
-/** What the venue said of these in October 2021, before its captures; null where nothing is recorded. */
+const infoPath = join(recordings, 'fixtures', 'binance', 'rest', 'recorded', 'exchangeInfo-2021-10.json')
+
+/** What the venue said of these in October 2021, before its captures; null where nothing is recorded, which is said. */
 function gridOf(symbol: VenueSymbol | undefined): Grid | null {
-  const path = join(recordings, 'fixtures', 'binance', 'rest', 'recorded', 'exchangeInfo-2021-10.json')
-  if (!existsSync(path)) return null
-  const { instruments } = parseExchangeInfo(JSON.parse(readFileSync(path, 'utf8')), asMarket('BINANCE-SPOT'))
+  if (!existsSync(infoPath)) {
+    console.log(`    not judged by tick and step: no ${infoPath}`)
+    return null
+  }
+  const { instruments } = parseExchangeInfo(JSON.parse(readFileSync(infoPath, 'utf8')), asMarket('BINANCE-SPOT'))
   const info = instruments.find((one) => one.symbol === symbol)
-  return info === undefined ? null : { tick: info.tickSize, step: info.stepSize }
+  if (info === undefined) throw new Error(`expected ${symbol} in ${infoPath}`)
+  return { tick: info.tickSize, step: info.stepSize }
 }
 
 interface Found {
