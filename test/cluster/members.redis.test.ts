@@ -8,8 +8,9 @@ import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
 import { Keys } from '../../src/redis/keys.ts'
 import { RedisMembers } from '../../src/redis/members.ts'
 import { meltica } from '../cli/run.ts'
+import { useKeyspace } from '../support/keyspace.ts'
 import { TcpProxy } from '../support/proxy.ts'
-import { eventually, startRedis, type TestRedis } from '../support/redis.ts'
+import { eventually, startRedis } from '../support/redis.ts'
 
 const facts: MemberFacts = {
   ...{ version: '1.2.3', owns: new Set([1, 2, 3, 9]), flows: new Set([1, 9]) },
@@ -49,22 +50,10 @@ class Life {
 const ids = ({ members }: BeatAnswer): string[] => members.map(({ id }) => id).sort()
 
 describe('the list of members', () => {
-  let redis: TestRedis
-  let connection: RedisConnection
-  let keys: Keys
-
-  before(async () => {
-    redis = await startRedis()
-    connection = new RedisConnection(redisAt(redis.url), 'command')
-    await connection.ready()
-  })
-  after(() => connection.close())
-  beforeEach(() => {
-    keys = new Keys(redis.uniquePrefix(), 16)
-  })
+  const space = useKeyspace()
 
   const stores: Record<string, () => MemberStore> = {
-    'in Redis': () => new RedisMembers(connection, keys),
+    'in Redis': () => new RedisMembers(space.connection, space.keys),
     'in memory': () => new LocalMembers(new SystemClock()),
   }
   for (const [where, open] of Object.entries(stores)) {
@@ -160,36 +149,36 @@ describe('the list of members', () => {
   }
 
   it('counts what another Redis process heard last, or one whose clock was ahead, as just heard', async () => {
-    const store = new RedisMembers(connection, keys)
+    const store = new RedisMembers(space.connection, space.keys)
     const [a, b] = [new Life(store, 'a'), new Life(store, 'b')]
     await a.beat()
-    const key = keys.members('ingest')
-    const old = (await redis.client.hget(key, 'a')) ?? ''
+    const key = space.keys.members('ingest')
+    const old = (await space.redis.client.hget(key, 'a')) ?? ''
     const at = (seenUs: number): string => old.replace(/^(\S+ \S+) \S+/, `$1 ${seenUs}`)
-    await redis.client.hset(key, 'a', at(1_000_000), '#run', 'another', '#heard', 1_500_000)
+    await space.redis.client.hset(key, 'a', at(1_000_000), '#run', 'another', '#heard', 1_500_000)
     expect((await b.beat()).members.find(({ id }) => id === 'a')).to.include({ ageMs: 0, spared: true })
-    await redis.client.hset(key, 'a', at(Date.now() * 1_000 + 3_600_000_000))
+    await space.redis.client.hset(key, 'a', at(Date.now() * 1_000 + 3_600_000_000))
     expect((await b.beat()).members.find(({ id }) => id === 'a')?.ageMs).to.equal(0)
   })
 
   it('forgets who has been silent for long, and what is no member', async () => {
-    const store = new RedisMembers(connection, keys)
+    const store = new RedisMembers(space.connection, space.keys)
     const [a, b] = [new Life(store, 'a'), new Life(store, 'b')]
     await a.beat()
-    const key = keys.members('ingest')
-    const old = (await redis.client.hget(key, 'a')) ?? ''
-    await redis.client.hset(key, 'a', old.replace(/^(\S+ \S+) \S+/, '$1 1000000'), 'x', 'no member')
+    const key = space.keys.members('ingest')
+    const old = (await space.redis.client.hget(key, 'a')) ?? ''
+    await space.redis.client.hset(key, 'a', old.replace(/^(\S+ \S+) \S+/, '$1 1000000'), 'x', 'no member')
     expect(ids(await b.beat())).to.deep.equal(['b'])
-    expect((await redis.client.hkeys(key)).sort()).to.deep.equal(['#heard', '#run', 'b'])
+    expect((await space.redis.client.hkeys(key)).sort()).to.deep.equal(['#heard', '#run', 'b'])
   })
 
   it('is looked at by check, which warns when the partitions are few for the members', async function () {
     this.timeout(40_000)
-    const store = new RedisMembers(connection, keys)
+    const store = new RedisMembers(space.connection, space.keys)
     for (const id of ['a', 'b', 'c']) await new Life(store, id).beat()
-    const settings = [`prefix=${keys.prefix}`, 'partitions=16', 'ingest.redundancy=4', 'cluster.expiryMs=60000']
+    const settings = [`prefix=${space.keys.prefix}`, 'partitions=16', 'ingest.redundancy=4', 'cluster.expiryMs=60000']
     const { out } = await meltica([
-      ...['check', '--json', '--redis', redis.url],
+      ...['check', '--json', '--redis', space.redis.url],
       ...settings.flatMap((setting) => ['--set', setting]),
     ])
     const findings = out

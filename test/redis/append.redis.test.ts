@@ -3,35 +3,27 @@ import fc from 'fast-check'
 import type { ChannelBatch, ChannelOutcome, Offer } from '../../src/bus/publish.ts'
 import type { Channel } from '../../src/domain/event.ts'
 import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
-import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
 import { type LedgerBound, RedisEventBus } from '../../src/redis/event-bus.ts'
 import { Keys } from '../../src/redis/keys.ts'
 import { StreamReader, type StreamRecord } from '../../src/redis/stream-reader.ts'
+import { useKeyspace } from '../support/keyspace.ts'
 import { at, bar, batch, delta, giveUp, quote, snapshot, trade } from '../support/offers.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
 
 const market = asMarket('BINANCE-SPOT')
 const instrument = asInstrument('BTC-USDT')
 const filled = { source: 'binance.rest.historicalTrades' }
 
 describe('append script', () => {
-  let redis: TestRedis
-  let connection: RedisConnection
+  const space = useKeyspace()
   let keys: Keys
   let bus: RedisEventBus
   const bellFailures: string[] = []
   const bounds: (LedgerBound & { channel: Channel })[] = []
 
-  before(async () => {
-    redis = await startRedis()
-    connection = new RedisConnection(redisAt(redis.url), 'command')
-    await connection.ready()
-  })
-  after(() => connection.close())
   beforeEach(() => {
-    keys = new Keys(redis.uniquePrefix(), 16)
+    keys = space.keys
     bus = new RedisEventBus({
-      connection,
+      connection: space.connection,
       keys,
       retention: { QUOTE: 100 },
       onBellFailed: (message) => bellFailures.push(message),
@@ -49,11 +41,11 @@ describe('append script', () => {
   const verdicts = (outcome: ChannelOutcome): string[] =>
     outcome.outcomes.map(({ index, verdict, reason }) => `${index} ${reason ?? verdict}`)
   const entries = (channel: Channel): Promise<StreamRecord[]> =>
-    new StreamReader(connection).range(keys.stream(market, instrument, channel), '-', '+', 100_000)
+    new StreamReader(space.connection).range(keys.stream(market, instrument, channel), '-', '+', 100_000)
   const shown = async (channel: Channel): Promise<string[]> =>
     (await entries(channel)).map(({ fields }) => `${fields.seq} ${fields.key?.replace('BTC-USDT:', '')}`)
   const ledger = async (channel: Channel): Promise<Record<string, unknown>[]> =>
-    (await redis.client.zrange(keys.gaps(market, instrument, channel), 0, -1)).map((member) => JSON.parse(member))
+    (await space.redis.client.zrange(keys.gaps(market, instrument, channel), 0, -1)).map((member) => JSON.parse(member))
 
   it('answers nothing for a batch that was appended whole in the epoch the caller knows', async () => {
     const { epoch, epochChanged } = await offer([trade(1)])
@@ -66,7 +58,10 @@ describe('append script', () => {
   it('writes the fields of the contract in their order, with all digits of numbers above 1e14', async () => {
     const big = 9_007_199_254_740_900
     const { epoch } = await offer([trade(big, 1), trade(big + 5, 1, { declare: 'lost' })])
-    const raw = (await redis.client.xrange(keys.stream(market, instrument, 'TRADE'), '-', '+')) as [string, string[]][]
+    const raw = (await space.redis.client.xrange(keys.stream(market, instrument, 'TRADE'), '-', '+')) as [
+      string,
+      string[],
+    ][]
     expect(raw[0]?.[1]).to.deep.equal([
       ...['v', '1', 'type', 'TRADE', 'market', 'BINANCE-SPOT', 'instrument', 'BTC-USDT', 'epoch', epoch, 'seq', '1'],
       ...['key', `BTC-USDT:TRADE:${big}`, 'venueSeq', String(big), 'venueTime', at(1), 'receivedTime', at(1)],
@@ -108,8 +103,8 @@ describe('append script', () => {
       const orders = fc.shuffledSubarray([2, 3, 4, 5, 6, 7, 8, 9], { minLength: 8 })
       await fc.assert(
         fc.asyncProperty(orders, fc.integer({ min: 1, max: 8 }), async (ids, size) => {
-          keys = new Keys(redis.uniquePrefix(), 16)
-          bus = new RedisEventBus({ connection, keys, retention: {} })
+          keys = new Keys(space.redis.uniquePrefix(), 16)
+          bus = new RedisEventBus({ connection: space.connection, keys, retention: {} })
           await offer([trade(1), trade(10, 0, { declare: 'lost' })])
           for (let start = 0; start < ids.length; start += size) {
             await offer(ids.slice(start, start + size).map((id) => trade(id, 0, filled)))
@@ -281,8 +276,8 @@ describe('append script', () => {
         await offer(Array.from({ length: 600 }, (_, index) => quote(start + index + 1, start + index, told)))
       }
       await offer([quote(20_000, 20_000)])
-      expect(await redis.client.xlen(keys.stream(market, instrument, 'QUOTE'))).to.be.within(100, 300)
-      expect(await redis.client.zcard(keys.gaps(market, instrument, 'QUOTE'))).to.equal(10_000)
+      expect(await space.redis.client.xlen(keys.stream(market, instrument, 'QUOTE'))).to.be.within(100, 300)
+      expect(await space.redis.client.zcard(keys.gaps(market, instrument, 'QUOTE'))).to.equal(10_000)
       // Gaps that touch become one, so that hardly any has to go.
       expect(bounds.every(({ channel, overBound }) => channel === 'QUOTE' && overBound === 0)).to.equal(true)
     })
@@ -293,7 +288,7 @@ describe('append script', () => {
       const gap = (number: number) => JSON.stringify({ from: number * 9, to: number * 9 + 1, how: 'unfillable' })
       const members = Array.from({ length: 10_000 }, (_, at) => [at * 9, gap(at)]).flat()
       const { epoch } = await offer([quote(1, 1)])
-      await redis.client.zadd(keys.gaps(market, instrument, 'QUOTE'), ...(members as [number, string]))
+      await space.redis.client.zadd(keys.gaps(market, instrument, 'QUOTE'), ...(members as [number, string]))
       await offer([quote(2, 20, { declare: 'lost' }), quote(3, 30, { declare: 'lost' })])
       expect(bounds).to.deep.equal([{ channel: 'QUOTE', dropped: 2, overBound: 0 }])
       const result = await bus.publish([batch([quote(4, 40)], { epoch })])
@@ -320,7 +315,7 @@ describe('append script', () => {
 
   describe('failures', () => {
     it('harms no other channel when one key is of a wrong type', async () => {
-      await redis.client.set(keys.stream(market, instrument, 'TRADE'), 'not a stream')
+      await space.redis.client.set(keys.stream(market, instrument, 'TRADE'), 'not a stream')
       const result = await bus.publish([batch([trade(1), trade(2)]), batch([quote(1)])])
       expect(verdicts(result.channels[0] as ChannelOutcome)).to.deep.equal(['0 error', '1 error'])
       expect(result.channels[0]?.outcomes[0]?.error).to.match(/WRONGTYPE/)
@@ -329,7 +324,7 @@ describe('append script', () => {
     })
 
     it('takes back the entries of a channel whose ledger cannot be written', async () => {
-      await redis.client.set(keys.gaps(market, instrument, 'TRADE'), 'not a ledger')
+      await space.redis.client.set(keys.gaps(market, instrument, 'TRADE'), 'not a ledger')
       await offer([trade(1)])
       expect(verdicts(await offer([trade(2), trade(5, 0, { declare: 'lost' })]))).to.deep.equal(['0 error', '1 error'])
       expect(await shown('TRADE')).to.deep.equal(['1 TRADE:1'])
@@ -344,7 +339,7 @@ describe('append script', () => {
     })
 
     it('appends although the bell cannot be rung, and tells it', async () => {
-      await redis.client.set(keys.bell(7), 'not a stream')
+      await space.redis.client.set(keys.bell(7), 'not a stream')
       expect(verdicts(await offer([trade(1)]))).to.deep.equal([])
       expect(bellFailures.at(-1)).to.match(/WRONGTYPE/)
     })
@@ -353,12 +348,14 @@ describe('append script', () => {
   it('rings one bell a partition with the names of the streams that grew', async () => {
     const eth = { instrument: asInstrument('ETH-USDT') }
     await bus.publish([batch([trade(1)]), batch([quote(1)]), batch([trade(1)], eth), batch([delta(1, 2)])])
-    const bells = await Promise.all([7, 13].map((partition) => redis.client.xrange(keys.bell(partition), '-', '+')))
+    const bells = await Promise.all(
+      [7, 13].map((partition) => space.redis.client.xrange(keys.bell(partition), '-', '+')),
+    )
     expect(bells.map((bell) => bell.map(([, fields]) => fields))).to.deep.equal([
       [['streams', 'BINANCE-SPOT:BTC-USDT:TRADE BINANCE-SPOT:BTC-USDT:QUOTE']],
       [['streams', 'BINANCE-SPOT:ETH-USDT:TRADE']],
     ])
-    expect(await redis.client.hget(keys.catalog, 'BINANCE-SPOT:ETH-USDT:TRADE')).to.equal(
+    expect(await space.redis.client.hget(keys.catalog, 'BINANCE-SPOT:ETH-USDT:TRADE')).to.equal(
       keys.stream(market, eth.instrument, 'TRADE'),
     )
   })

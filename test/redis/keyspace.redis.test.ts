@@ -8,46 +8,38 @@ import { RedisDeadLetterLog } from '../../src/redis/dead-letter-log.ts'
 import { writeInstruments } from '../../src/redis/instruments.ts'
 import { Keys } from '../../src/redis/keys.ts'
 import { openKeyspace } from '../../src/redis/keyspace.ts'
-import { startPrivateRedis, startRedis, type TestRedis } from '../support/redis.ts'
+import { useKeyspace } from '../support/keyspace.ts'
+import { startPrivateRedis } from '../support/redis.ts'
 
 const market = asMarket('BINANCE-SPOT')
 
 describe('keyspace', () => {
-  let redis: TestRedis
-  let connection: RedisConnection
-  let keys: Keys
-
-  before(async () => {
-    redis = await startRedis()
-    connection = new RedisConnection(redisAt(redis.url), 'command')
-    await connection.ready()
-  })
-  after(() => connection.close())
-  beforeEach(() => {
-    keys = new Keys(redis.uniquePrefix(), 16)
-  })
+  const space = useKeyspace()
 
   it('is recorded once and agrees with a process of the same settings', async () => {
-    await openKeyspace(connection, keys, { binance: 'simulated:42' })
-    const meta = await redis.client.hgetall(keys.meta)
+    await openKeyspace(space.connection, space.keys, { binance: 'simulated:42' })
+    const meta = await space.redis.client.hgetall(space.keys.meta)
     expect(meta).to.include({ v: '1', partitions: '16', 'environment:binance': 'simulated:42' })
     expect(Number(meta.createdAt)).to.be.greaterThan(1.7e15)
-    await openKeyspace(connection, keys, { binance: 'simulated:42', kraken: 'production' })
-    expect(await redis.client.hgetall(keys.meta)).to.deep.equal({ ...meta, 'environment:kraken': 'production' })
+    await openKeyspace(space.connection, space.keys, { binance: 'simulated:42', kraken: 'production' })
+    expect(await space.redis.client.hgetall(space.keys.meta)).to.deep.equal({
+      ...meta,
+      'environment:kraken': 'production',
+    })
   })
 
   it('refuses a process of other settings, names what differs, and stays as it is', async () => {
-    await openKeyspace(connection, keys, { binance: 'simulated:42' })
-    const meta = await redis.client.hgetall(keys.meta)
-    const other = new Keys(keys.prefix, 32)
-    const error = await openKeyspace(connection, other, { binance: 'production', kraken: 'x' }).catch(
+    await openKeyspace(space.connection, space.keys, { binance: 'simulated:42' })
+    const meta = await space.redis.client.hgetall(space.keys.meta)
+    const other = new Keys(space.keys.prefix, 32)
+    const error = await openKeyspace(space.connection, other, { binance: 'production', kraken: 'x' }).catch(
       (thrown: unknown) => thrown,
     )
     expect(error).to.be.instanceOf(UsageError)
     expect((error as Error).message)
       .to.contain('partitions: expected 32, found 16')
       .and.contain('environment:binance: expected production, found simulated:42')
-    expect(await redis.client.hgetall(keys.meta)).to.deep.equal(meta)
+    expect(await space.redis.client.hgetall(space.keys.meta)).to.deep.equal(meta)
   })
 
   it('lists its streams in the catalog', async () => {
@@ -55,13 +47,13 @@ describe('keyspace', () => {
       { length: 2_500 },
       (_, index) => ({ market, instrument: asInstrument(`A${index}-B`), channel: 'TRADE' }) as const,
     )
-    await listStreams(connection, keys, names)
-    const listed = await readCatalog(connection, keys)
+    await listStreams(space.connection, space.keys, names)
+    const listed = await readCatalog(space.connection, space.keys)
     expect(listed).to.have.length(2_500)
     expect(listed[0]).to.deep.equal({
       ...names[0],
       name: 'BINANCE-SPOT:A0-B:TRADE',
-      stream: keys.stream(market, asInstrument('A0-B'), 'TRADE'),
+      stream: space.keys.stream(market, asInstrument('A0-B'), 'TRADE'),
     })
   })
 
@@ -76,23 +68,23 @@ describe('keyspace', () => {
     }
     const instrument = asInstrument('BTC-USDT')
     await writeInstruments(
-      connection,
-      keys,
+      space.connection,
+      space.keys,
       [{ market, instrument, symbol: asVenueSymbol('BTCUSDT'), ...info }],
       1_700_000_000_000_000,
     )
-    expect(await redis.client.hgetall(keys.instrument(market, instrument))).to.deep.equal({
+    expect(await space.redis.client.hgetall(space.keys.instrument(market, instrument))).to.deep.equal({
       ...info,
       updatedAt: '1700000000000000',
     })
   })
 
   it('keeps a bounded number of dead letters', async () => {
-    const log = new RedisDeadLetterLog(connection, keys, 100)
+    const log = new RedisDeadLetterLog(space.connection, space.keys, 100)
     const letter = { market, reason: 'malformed', topic: 't', detail: 'd', sample: '{', receivedTime: '1', count: '1' }
     await Promise.all(Array.from({ length: 1_000 }, () => log.append(letter)))
-    expect(await redis.client.xlen(keys.deadLetters)).to.be.within(100, 200)
-    expect((await redis.client.xrange(keys.deadLetters, '-', '+', 'COUNT', 1))[0]?.[1]).to.deep.equal(
+    expect(await space.redis.client.xlen(space.keys.deadLetters)).to.be.within(100, 200)
+    expect((await space.redis.client.xrange(space.keys.deadLetters, '-', '+', 'COUNT', 1))[0]?.[1]).to.deep.equal(
       Object.entries(letter).flat(),
     )
   })

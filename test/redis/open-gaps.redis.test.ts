@@ -1,30 +1,21 @@
 import { expect } from 'chai'
 import type { Offer } from '../../src/bus/publish.ts'
 import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
-import { RedisConnection, redisAt } from '../../src/redis/connection.ts'
 import { RedisEventBus } from '../../src/redis/event-bus.ts'
-import { Keys } from '../../src/redis/keys.ts'
 import { RedisOpenGaps } from '../../src/redis/open-gaps.ts'
+import { useKeyspace } from '../support/keyspace.ts'
 import { bar, batch, trade } from '../support/offers.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
 
 const market = asMarket('BINANCE-SPOT')
 const instrument = asInstrument('BTC-USDT')
 
 describe('what is open in the streams', () => {
-  let redis: TestRedis
-  let connection: RedisConnection
+  const space = useKeyspace()
   let bus: RedisEventBus
   let openGaps: RedisOpenGaps
 
-  before(async () => {
-    redis = await startRedis()
-    connection = new RedisConnection(redisAt(redis.url), 'command')
-    await connection.ready()
-  })
-  after(() => connection.close())
   beforeEach(() => {
-    const keys = new Keys(redis.uniquePrefix(), 16)
+    const { connection, keys } = space
     bus = new RedisEventBus({ connection, keys, retention: {} })
     openGaps = new RedisOpenGaps(connection, keys, market)
   })
