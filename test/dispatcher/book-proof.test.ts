@@ -156,12 +156,7 @@ describe('a book that is proved', () => {
   it('is left alone after five mismatches, with an alarm, and tried again when that is over', async () => {
     const story = await Story.begin()
     const { world } = story
-    for (let failure = 1; failure <= 5; failure++) {
-      story.change([['99.50', `${failure}`]], [], { bids: [['100.50', '1']] })
-      await world.advance(100)
-      if (failure < 5) story.answer()
-      await world.settle()
-    }
+    await story.quarantine()
     expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('QUARANTINED')
     expect(world.dispatcher.stats().books).to.include({ quarantines: 1 })
     expect(world.incidents.at(-1)?.kind).to.equal('book-quarantined')
@@ -181,12 +176,7 @@ describe('a book that is proved', () => {
   it('is out of quarantine at once when an operator asks for it, and not because a conductor doubts it', async () => {
     const story = await Story.begin()
     const { world } = story
-    for (let failure = 1; failure <= 5; failure++) {
-      story.change([['99.50', `${failure}`]], [], { bids: [['100.50', '1']] })
-      await world.advance(100)
-      if (failure < 5) story.answer()
-      await world.settle()
-    }
+    await story.quarantine()
     const asked = world.rest.snapshots.length
     let done = false
     world.dispatcher.resync(BTC, false, () => {})
@@ -206,8 +196,7 @@ describe('a book that is proved', () => {
     await world.settle()
     expect([done, world.dispatcher.bookShown(BTC)?.quality]).to.deep.equal([true, 'LIVE'])
     for (let failure = 1; failure <= 4; failure++) {
-      story.change([['99.50', `${failure}`]], [], { bids: [['100.50', '1']] })
-      await world.advance(100)
+      await story.mismatch()
       story.answer()
       await world.settle()
     }

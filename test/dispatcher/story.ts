@@ -16,6 +16,7 @@ export class Story {
   readonly book = new Book()
   readonly symbol: string
   last = 0
+  #mismatches = 0
 
   constructor(world: World, symbol = 'BTCUSDT', count = 60) {
     this.world = world
@@ -51,6 +52,23 @@ export class Story {
 
   answer(snapshot: VenueBookSnapshot = this.snapshot()): void {
     this.world.rest.snapshots.at(-1)?.answer(snapshot)
+  }
+
+  /** A delta says what is not so, which crosses the book. */
+  async mismatch(): Promise<void> {
+    this.#mismatches++
+    this.change([['99.50', `${this.#mismatches}`]], [], { bids: [['100.50', '1']] })
+    await this.world.advance(100)
+  }
+
+  /** As many mismatches as put a book into quarantine; a snapshot follows each but the last. */
+  async quarantine(): Promise<void> {
+    const { failuresMax } = limits.books.quarantine
+    for (let failure = 1; failure <= failuresMax; failure++) {
+      await this.mismatch()
+      if (failure < failuresMax) this.answer()
+      await this.world.settle()
+    }
   }
 
   /** Joined, proved, with one delta behind the snapshot. */
