@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { World } from './world.ts'
+import { allRules, tableOf, World } from './world.ts'
 
 describe('a channel that answers nothing but duplicate', () => {
   let trade = 0
@@ -38,13 +38,29 @@ describe('a channel that answers nothing but duplicate', () => {
     expect([alarms(world), channels(world)]).to.deep.equal([[], 0])
   })
 
-  it('is none where a single copy comes and the channel is quiet', async () => {
+  it('is none where a copy comes now and then and the channel is quiet', async () => {
     const world = new World()
     for (const id of [9, 9]) world.dispatcher.event(world.quote(id))
     for (let minute = 0; minute < 10; minute++) await world.advance(60_000)
-    world.dispatcher.event(world.quote(9))
-    await world.advance(60_000)
+    for (const quietMs of [60_000, 120_000]) {
+      world.dispatcher.event(world.quote(9))
+      await world.advance(quietMs)
+    }
     expect(alarms(world)).to.deep.equal([])
+    world.dispatcher.event(world.quote(9))
+    await world.advance(10_000)
+    expect(alarms(world), 'seen a third time, minutes after the first').to.deep.equal(['QUOTE'])
+  })
+
+  it('is over when nobody wants the channel any more', async () => {
+    const world = new World()
+    world.dispatcher.event(world.quote(9))
+    await world.advance(10_000)
+    await repeats(world, 80)
+    expect(channels(world)).to.equal(1)
+    world.dispatcher.useTable({ ...tableOf(allRules.filter(({ type }) => type !== 'QUOTE')), version: 2 })
+    await world.advance(10_000)
+    expect([alarms(world), channels(world)]).to.deep.equal([['QUOTE'], 0])
   })
 
   it('is none where a bar is shown again and again because nobody trades, and is one where other bars are thrown away', async () => {

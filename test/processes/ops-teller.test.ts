@@ -38,6 +38,7 @@ describe('what operators are told', () => {
     for (let at = 0; at < 5_000; at++) quarantined(`COIN${at}-USDT`)
     tell({ kind: 'saturated', severity: 'warning', message: 'full' })
     expect(told).to.have.length(51)
+    expect(told.at(-1)?.kind).to.equal('saturated')
     clock.advance(1_000)
     quarantined('COIN4999-USDT')
     expect(facts().at(-1)).to.deep.equal({ instrument: 'COIN4999-USDT', suppressed: 4_950 })
