@@ -51,15 +51,13 @@ describe('the users of docs/operations.md', function () {
     const where = ['simulator.instruments=3', 'simulator.rate=100']
     start('ingest', 'writer', ...where).stdout.resume()
     start('conductor', 'writer').stdout.resume()
-    await eventually(
-      () => redis.client.exists(keys.stream(market, asInstrument(INSTRUMENT), Channel.Analytics)),
-      40_000,
-    )
+    const fused = keys.stream(market, asInstrument(INSTRUMENT), Channel.Analytics)
+    await eventually(async () => (await redis.client.exists(fused)) === 1, 40_000)
   })
   after(async function () {
     if (this.test?.parent?.tests.some(({ state }) => state === 'failed')) console.log(log.slice(-4_000))
     for (const child of processes) child.kill('SIGTERM')
-    await Promise.all(processes.map((child) => child.exitCode ?? once(child, 'close')))
+    await Promise.all(processes.map((child) => child.exitCode ?? child.signalCode ?? once(child, 'close')))
     await redis.stop()
   })
 
