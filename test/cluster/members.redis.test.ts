@@ -197,6 +197,12 @@ describe('members that a network cut keeps from Redis', function () {
   this.timeout(30_000)
   const [heartbeatMs, expiryMs] = [200, 2_000]
   const everybody = ['a', 'b', 'c']
+  const lives = new Map<string, { readonly proxy: TcpProxy; end(): Promise<void> }>()
+
+  afterEach(async () => {
+    for (const life of lives.values()) await life.end()
+    lives.clear()
+  })
 
   it('take nobody for gone when they come back one by one, and find who died meanwhile one expiry later', async () => {
     const redis = await startRedis()
@@ -226,7 +232,6 @@ describe('members that a network cut keeps from Redis', function () {
       return { proxy, end }
     }
     const sees = (id: string, ids: readonly string[]) => (): boolean => seen.get(id)?.join() === ids.join()
-    const lives = new Map<string, Awaited<ReturnType<typeof open>>>()
     for (const id of everybody) lives.set(id, await open(id))
     for (const id of everybody) await eventually(sees(id, everybody))
     const cut = (): void => {
@@ -254,6 +259,5 @@ describe('members that a network cut keeps from Redis', function () {
     await mend()
     for (const id of lives.keys()) await eventually(sees(id, ['a', 'b']), 3 * expiryMs)
     expect(gone.sort()).to.deep.equal(['c by a', 'c by b'])
-    for (const life of lives.values()) await life.end()
   })
 })
