@@ -139,6 +139,12 @@ describe('bars that others were fetching', () => {
     await pass(60)
     expect(asked).to.deep.equal(['1m 600000000', '5m 600000000'])
     expect(filled.map(({ interval }) => interval)).to.deep.equal(['1m', '5m'])
+    asked.length = 0
+    intervals = ['5m']
+    await pass(10)
+    intervals = ['1m', '5m']
+    await pass(60)
+    expect(asked, 'one that went and came back').to.deep.equal(['1m 600000000'])
     adoption.close()
   })
 })

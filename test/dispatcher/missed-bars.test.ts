@@ -13,7 +13,7 @@ describe('missed bars', () => {
     lastTradeId: last,
   })
 
-  it('are told with what the stream has shown of them, as much as any connection showed', () => {
+  it('are told when the next bar shows them, with the most trades that any of two connections showed', () => {
     const bars = new MissedBars()
     for (const event of [bar(1, 10, 14, false), bar(1, 10, 12, false)]) expect(bars.see(event)).to.equal(null)
     expect(bars.see(bar(2, 18, 18, false))).to.deep.equal({
@@ -42,6 +42,7 @@ describe('missed bars', () => {
     ['that are not in the answer', rows(), uncounted, late, false],
     ['that nothing proves, just when they end', rows(5, 3), uncounted, end + BAR_MARGIN_US - 2_000, false],
     ['that nothing proves, later', rows(5, 3), uncounted, end + BAR_MARGIN_US, true],
+    ['that nothing proves, later, and after which one has begun', rows(5, 3, 1), uncounted, end + BAR_MARGIN_US, true],
     ['whose ids contradict the answer, just when they end', rows(5, 4), shown, end, false],
     ['whose ids contradict the answer, later', rows(5, 4), shown, late, true],
   ]

@@ -51,7 +51,7 @@ describe('the quality of a book', () => {
       const sinceUs = 7_000
       const state = step(taken, { kind: 'heard', shown: told === null ? null : { ...told, sinceUs } }, 1_000)
       expect(shown(state)).to.equal(word)
-      // It is since when it was, where the word is the same.
+      // The word of before keeps its time; a new one is since now.
       expect(state.shown.sinceUs).to.equal(word.startsWith(told?.quality ?? '-') ? sinceUs : 1_000_000)
     })
   }
@@ -63,6 +63,21 @@ describe('the quality of a book', () => {
     state = step(state, { kind: 'time' }, 6_000)
     expect(shown(state)).to.equal('GAPPED inherited')
     expect(shown(step(state, { kind: 'resynced' }, 6_000))).to.equal('LIVE')
+  })
+
+  it('is in quarantine for no longer than one lasts, although the clock of whoever began it is ahead', () => {
+    const ahead = { quality: 'QUARANTINED', reason: 'failing', sinceUs: 60_000_000 } as const
+    const state = step(stateOf(joined, { kind: 'taken' }), { kind: 'heard', shown: ahead }, 4_000)
+    expect(shown(step(state, { kind: 'time' }, 8_999))).to.equal('QUARANTINED failing')
+    expect(shown(step(state, { kind: 'time' }, 9_000))).to.equal('GAPPED inherited')
+  })
+
+  it('is in its own quarantine as long as before when another one is heard of', () => {
+    const own = stateOf(joined, wrong, wrong, wrong)
+    const later = { quality: 'QUARANTINED', reason: 'failing', sinceUs: 3_000_000 } as const
+    const state = step(own, { kind: 'heard', shown: later }, 3_000)
+    expect(shown(step(state, { kind: 'time' }, 4_999))).to.equal('QUARANTINED failing')
+    expect(shown(step(state, { kind: 'time' }, 5_000))).to.equal('GAPPED ticker')
   })
 
   it('says since when, and keeps that while the word stays', () => {
