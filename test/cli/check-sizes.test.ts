@@ -28,7 +28,7 @@ describe('the check of sizes', () => {
     ])
   })
 
-  it('says when more books than the request weight pays for would lose their snapshots to the retention', () => {
+  it('warns of more books than the request weight can refresh before the retention removes their snapshots', () => {
     const books = (count: number, ...assignments: string[]): string[] =>
       findings(loadConfig({ assignments }).config, { streams: { ORDERBOOK: count } })
     expect(books(390)[0]).to.match(/^ok book snapshots: 100000, with 390 books and a snapshot of each in 487\d s/)

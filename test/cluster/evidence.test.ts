@@ -51,7 +51,7 @@ describe('evidence that two lines overlap', () => {
     expect(evidence.look(view({ owns: [2], flows: [2] }), input(10_300)).has(1)).to.equal(false)
   })
 
-  it('is nothing that was said before nobody could beat', () => {
+  it('does not count what a member said before a time in which nobody could beat', () => {
     evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(10_000))
     const found = evidence.look(view({ owns: [1, 2], flows: [1, 2], spared: true }), input(20_000))
     expect([...found.values()], 'none of the first beat is old enough').to.deep.equal([])
@@ -61,7 +61,7 @@ describe('evidence that two lines overlap', () => {
     ])
   })
 
-  it('reaches no further than the venue was heard, whatever is said to flow', () => {
+  it('ends where the other member last heard the venue, whatever it says is flowing', () => {
     evidence.look(view({ owns: [1, 2], flows: [1, 2], unheardMs: 900 }), input(10_000))
     const found = evidence.look(view(null, 'left'), input(10_200))
     expect([...found]).to.deep.equal([
@@ -84,7 +84,7 @@ describe('evidence that two lines overlap', () => {
     expect([...evidence.look(view(null, 'vanished'), input(12_000))]).to.deep.equal([])
   })
 
-  it('is nothing before a gap that is owed has been told and appended', () => {
+  it('does not count until the other member has told the gap that it owed and appended it', () => {
     const owing = { owns: [1, 2], flows: [1, 2], untold: [1] }
     evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(5_000))
     expect([...evidence.look(view(owing), input(10_000)).keys()]).to.deep.equal([2])
@@ -94,7 +94,7 @@ describe('evidence that two lines overlap', () => {
     expect([...evidence.look(view(told), input(10_600 + READ_BY_MS)).keys()]).to.have.members([1, 2])
   })
 
-  it('is nothing of one that let go, or left, with a gap still owed', () => {
+  it('does not count where the other member let go, or left, with a gap still owed', () => {
     evidence.look(view({ owns: [1, 2], flows: [1, 2], untold: [1, 2] }), input(10_000))
     expect([...evidence.look(view({ owns: [2], flows: [2], untold: [2] }), input(10_200))]).to.deep.equal([])
     expect([...evidence.look(view(null, 'left'), input(10_400))]).to.deep.equal([])

@@ -6,7 +6,7 @@ const topic = (lastSeenAgoMs: number | null, ...connections: number[]): TopicFlo
 })
 
 describe('how long the venue was not heard', () => {
-  it('is the silence of the most silent connection, which any of its topics ends', () => {
+  it('is the longest silence of a connection, which data of any of its topics ends', () => {
     expect(unheardMs([topic(5_000, 1), topic(20, 1), topic(700, 2), topic(900, 2)])).to.equal(700)
   })
 

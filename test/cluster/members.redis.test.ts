@@ -117,7 +117,7 @@ describe('the list of members', () => {
         expect((await life.beat()).standing).to.equal('member')
       })
 
-      it('counts everybody as just heard where nobody was for so long, also for one that is new', async () => {
+      it('counts everybody as just heard after nobody was heard for so long, also in the answer to a new member', async () => {
         const store = open()
         const [a, b, c] = [new Life(store, 'a'), new Life(store, 'b'), new Life(store, 'c')]
         await a.beat()
@@ -133,7 +133,7 @@ describe('the list of members', () => {
         expect(last.members.filter((member) => member.spared)).to.deep.equal([])
       })
 
-      it('counts nobody as heard who was gone before the others fell silent', async () => {
+      it('does not count as heard who was gone before the others fell silent', async () => {
         const store = open()
         const [a, b, c] = [new Life(store, 'a'), new Life(store, 'b'), new Life(store, 'c')]
         await a.beat()

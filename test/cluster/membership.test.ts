@@ -228,7 +228,7 @@ describe('membership', () => {
       })
     }
 
-    it('finds one expiry later who was killed meanwhile, and one that is new is not fooled', async () => {
+    it('notices one expiry later who was killed meanwhile, also in a member that joined meanwhile', async () => {
       for (const id of everybody) cut.add(id)
       await pass(EXPIRY_MS)
       const [a, b, c] = lives as [Life, Life, Life]
@@ -246,7 +246,7 @@ describe('membership', () => {
       }
     })
 
-    it('leaves to one that was cut off with others the time to see them come back', async () => {
+    it('gives whoever comes back first an expiry to see those come back that were cut off with it', async () => {
       const [a, b, c] = lives as [Life, Life, Life]
       cut.add('a').add('b')
       await pass(3 * EXPIRY_MS)
@@ -260,7 +260,7 @@ describe('membership', () => {
       expect(a.vanished).to.deep.equal([])
     })
 
-    it('does not take it for a farewell that the list has forgotten somebody meanwhile', async () => {
+    it('takes a member that the list forgot meanwhile for gone, not for one that said it leaves', async () => {
       const [a] = lives as [Life, Life, Life]
       cut.add('a').add('b')
       await pass(EXPIRY_MS)

@@ -228,7 +228,7 @@ describe('a partition', function () {
     )
   })
 
-  it('tells how old the oldest is that it has not folded: while its calls fail, and while more stands than it reads', async () => {
+  it('reports the age of the oldest entry it has not folded, while its calls fail and while more stands than one read takes', async () => {
     const world = new World()
     const loop = world.loops[0] as PartitionLoop
     world.book({ kind: 'snapshot', bids: [], asks: [] })

@@ -25,7 +25,7 @@ describe('config/meltica.yaml and the parts it steers', () => {
     for (const [name, value] of shared) expect(value, name).to.deep.equal(limits[name])
   })
 
-  it('share what may be asked for of books among the processes, by the limit that the venue told', () => {
+  it('divide the requests for book snapshots among the processes, by the weight that the venue allows', () => {
     let weightPerMinute = WEIGHT_PER_MINUTE
     let processes = 1
     const limits = bookLimits(config, { weightPerMinute: () => weightPerMinute, processes: () => processes })

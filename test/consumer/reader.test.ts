@@ -58,7 +58,7 @@ const gap = (range?: [number, number]) =>
   }) as unknown as Entry
 
 describe('the book of a stream', () => {
-  it('is whole from its record only where the word hides nothing; the next delta that continues it shows that it is', () => {
+  it('is joined at once from a record that is LIVE or STALE, and from any other by the next delta that continues it', () => {
     const record = { bids: [['1.0', '2']], asks: [['2.0', '2']], venueSeq: '7' }
     const joined = ['LIVE', 'STALE', 'CROSSED', 'GAPPED', 'SYNCING', 'HALTED', 'QUARANTINED'].map((quality) => {
       const book = BookReader.from({ ...record, quality } as unknown as BookRecord)

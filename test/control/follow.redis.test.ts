@@ -147,7 +147,7 @@ describe('ingest processes that follow one table', function () {
     for (const id of ['third', 'clock']) await effective(gateway, command('unsubscribe', { subscriptionId: id }))
   })
 
-  it('leave the best prices of a book at the venue for its proof alone, and report them by who subscribed to them', async () => {
+  it('subscribe to the best prices that prove a book, and append and report them only where somebody wants QUOTE', async () => {
     const [gateway] = gateways as [ControlBench]
     const quotes = 'meltica:{7}:BINANCE-SPOT:BTC-USDT:QUOTE'
     const deltas = 'meltica:{7}:BINANCE-SPOT:BTC-USDT:ORDERBOOK'

@@ -101,7 +101,7 @@ describe('gaps that others told and left open', () => {
 describe('bars that others were fetching', () => {
   const instrument = asInstrument('BTC-USDT')
 
-  it('are looked for once a line of bars that came here has been here for 15 s, and again when that failed', async () => {
+  it('are looked for one time, 15 s after their line came here, and again where that failed', async () => {
     const clock = new ManualClock()
     const asked: string[] = []
     const errors: unknown[] = []

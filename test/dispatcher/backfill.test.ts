@@ -134,7 +134,7 @@ describe('the filling of trade gaps', () => {
     expect(world.dispatcher.stats().tradesGivenUp).to.deep.equal({ unanswered: 2 })
   })
 
-  it('gives up at once what finds too many gaps waiting', async () => {
+  it('gives up at once a gap that finds the queue full', async () => {
     const backfill = { ...defaultDispatcherLimits.backfill, gapsWaitingMax: 0 }
     const world = await gapped(4, { limits: { backfill } })
     expect(world.rest.trades).to.have.length(0)
@@ -188,7 +188,7 @@ describe('the filling of missed bars', () => {
     ])
   })
 
-  it('asks again while the host that answers lags behind the stream, and never closes a bar with what that says', async () => {
+  it('asks again while the host that answers lags behind the stream, and closes no bar with such an answer', async () => {
     const world = new World()
     const start = world.clock.nowUs()
     const bar = (minute: number, first: number, last: number) => ({
@@ -213,7 +213,7 @@ describe('the filling of missed bars', () => {
     expect(world.incidents.map(({ kind }) => kind)).to.deep.equal(Array(3).fill('backfill-lagging'))
   })
 
-  it('tells in the stream that a bar is lost when the venue did not answer for as long as it is asked', async () => {
+  it('tells a lost bar as a gap in the stream when the venue answered none of the requests for it', async () => {
     const world = new World()
     const start = world.clock.nowUs()
     world.dispatcher.event(world.kline(start, 5, false))
@@ -235,7 +235,7 @@ describe('the filling of missed bars', () => {
     expect(world.dispatcher.stats().givenUp).to.deep.equal({ KLINE: { unanswered: 1 } })
   })
 
-  it('tells it at once where nothing more can be asked, and not again what an interruption has told', async () => {
+  it('tells a lost bar at once where the queue is full, and not where an interruption has told it already', async () => {
     const backfill = { ...defaultDispatcherLimits.backfill, gapsWaitingMax: 0 }
     const world = new World({ limits: { backfill } })
     const start = world.clock.nowUs()
@@ -254,7 +254,7 @@ describe('the filling of missed bars', () => {
     expect(gaps).to.deep.equal([`GAP ${at(0)}-${at(1)} lost`, `GAP ${at(1)}-${at(2)} disconnect`])
   })
 
-  it('gives up bars that lag for good, and those of too long ago, as numbers', async () => {
+  it('counts the bars that it gives up: those too old, and those that lag for good', async () => {
     const world = new World()
     const start = world.clock.nowUs()
     world.dispatcher.event(world.kline(start, 5, false))
@@ -284,7 +284,7 @@ describe('the filling of missed bars', () => {
     expect(world.rest.klines.map(({ args }) => args)).to.deep.equal([['1m', 4 * MINUTE_US + 1, 9 * MINUTE_US - 1]])
   })
 
-  it('fetches the bar that a killed process was fetching, of which nothing shows any more', async () => {
+  it('fetches the bar that a killed process was fetching, though no bar of the stream shows that it is missing', async () => {
     const killed = new World()
     const start = killed.clock.nowUs()
     killed.dispatcher.event(killed.kline(start - MINUTE_US, 7, true))

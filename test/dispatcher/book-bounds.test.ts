@@ -5,7 +5,7 @@ import { registry } from '../../src/telemetry/metrics.ts'
 import { unproved, World } from './world.ts'
 
 describe('what finds no room beside a book', () => {
-  it('is counted: deltas that were to bring a snapshot up to date, and wishes for one', async () => {
+  it('is counted: deltas recorded for a snapshot that is under way, and requests for a snapshot', async () => {
     const world = new World({ books: { ...unproved, recordedMax: 10 } })
     const end = exportDispatcherMetrics(world.dispatcher)
     world.dispatcher.event(world.delta(1, 1))

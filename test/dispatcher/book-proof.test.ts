@@ -98,7 +98,7 @@ describe('a book that is proved', () => {
     expect(world.bus.ids('BTC-USDT', 'QUOTE').length - quotes).to.be.within(9, 10)
   })
 
-  it('is not held against the tickers of a connection that does not bring them any more', async () => {
+  it('is not judged by old tickers once its connection brings none any more', async () => {
     const available = tableOf().topics.filter((topic) => !topic.endsWith('@bookTicker'))
     const story = await Story.begin()
     const { world } = story
@@ -253,7 +253,7 @@ describe('a book that is proved', () => {
     expect(readers(world)).to.deep.equal(story.book.topBids(20))
   })
 
-  it('is asked for ever later while the venue answers with what is no book, which is told and counted', async () => {
+  it('is asked for at growing intervals while the venue answers with what is no book, and each such answer is told and counted', async () => {
     const world = new World({ books: limits.books })
     const story = new Story(world)
     story.change([['99.00', '2']])

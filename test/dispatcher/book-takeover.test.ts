@@ -20,7 +20,7 @@ function takenOver(story: Story): World {
 }
 
 describe('a book that another process took over', () => {
-  it('is doubted as it was before, asked for at once, and LIVE only behind the snapshot', async () => {
+  it('inherits the doubt of the process before, is asked for at once, and is LIVE only behind the snapshot', async () => {
     const story = await Story.begin()
     story.change([['99.50', '1']], [], { bids: [['100.50', '1']] })
     await story.world.settle()
@@ -44,7 +44,7 @@ describe('a book that another process took over', () => {
     expect(world.standing.get(BTC)).to.include({ quality: 'LIVE' })
   })
 
-  it('stays in quarantine for what is left of it, and is tried then', async () => {
+  it('stays in quarantine for the time that is left of it, and is tried then', async () => {
     const story = await Story.begin()
     await story.quarantine()
     const before = shown(story.world)
@@ -65,7 +65,7 @@ describe('a book that another process took over', () => {
     expect(shown(world)).to.include({ quality: 'LIVE' })
   })
 
-  it('says nothing of itself until what was said before could be read, which is asked again', async () => {
+  it('shows no quality of its own until the one said before could be read; a failed read is repeated', async () => {
     const story = await Story.begin()
     story.change([['99.50', '1']], [], { bids: [['100.50', '1']] })
     await story.world.settle()
@@ -98,7 +98,7 @@ describe('a book that another process took over', () => {
     expect(world.rest.snapshots).to.have.length(0)
   })
 
-  it('is doubted too when the process before found something wrong only after the word was read', async () => {
+  it('is doubted too when the process before found something wrong only after its quality was read', async () => {
     const story = await Story.begin()
     const before = story.world
     const world = takenOver(story)
@@ -113,7 +113,7 @@ describe('a book that another process took over', () => {
     expect(world.dispatcher.stats().books.resyncs).to.include({ inherited: 1 })
   })
 
-  it('is doubted by both who keep it, and the better word of one covers no doubt of the other', async () => {
+  it('is doubted by both processes that keep it, and the better quality of one does not hide the doubt of the other', async () => {
     const story = await Story.begin()
     const { world } = story
     world.covered = true
@@ -139,7 +139,7 @@ describe('a book that another process took over', () => {
     expect(world.standing.get(BTC)).to.include({ quality: 'CROSSED' })
   })
 
-  it('is counted while nothing of it is proved, and gets its snapshot from a share of its own', async () => {
+  it('counts as blind until it is proved, and gets its snapshot from a share of requests of its own', async () => {
     const names = ['BTC', 'ETH', 'BNB', 'XRP', 'SOL', 'ADA', 'DOT', 'LTC', 'TRX', 'UNI']
     const table = tableOf(
       undefined,
@@ -191,7 +191,7 @@ describe('a book that another process took over', () => {
     expect(world.qualities).to.have.length(said)
   })
 
-  it('is begun anew by a process that had it before somebody else did', async () => {
+  it('begins without the old doubt where a process takes it back from somebody else', async () => {
     const story = await Story.begin()
     const { world } = story
     story.change([['99.50', '1']], [], { bids: [['100.50', '1']] })

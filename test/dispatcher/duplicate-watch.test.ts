@@ -31,14 +31,14 @@ describe('a channel that answers nothing but duplicate', () => {
     world.dispatcher.close()
   })
 
-  it('is none where another process feeds the stream too', async () => {
+  it('is no alarm where another process feeds the stream too', async () => {
     const world = new World({ covered: true })
     world.dispatcher.event(world.quote(9))
     await repeats(world, 200)
     expect([alarms(world), channels(world)]).to.deep.equal([[], 0])
   })
 
-  it('is none where a copy comes now and then and the channel is quiet', async () => {
+  it('is no alarm where a copy comes now and then and the channel is quiet', async () => {
     const world = new World()
     for (const id of [9, 9]) world.dispatcher.event(world.quote(id))
     for (let minute = 0; minute < 10; minute++) await world.advance(60_000)
@@ -52,7 +52,7 @@ describe('a channel that answers nothing but duplicate', () => {
     expect(alarms(world), 'seen a third time, minutes after the first').to.deep.equal(['QUOTE'])
   })
 
-  it('is over when nobody wants the channel any more', async () => {
+  it('ends its alarm when nobody wants it any more', async () => {
     const world = new World()
     world.dispatcher.event(world.quote(9))
     await world.advance(10_000)
@@ -63,7 +63,7 @@ describe('a channel that answers nothing but duplicate', () => {
     expect([alarms(world), channels(world)]).to.deep.equal([['QUOTE'], 0])
   })
 
-  it('is none where a bar is shown again and again because nobody trades, and is one where other bars are thrown away', async () => {
+  it('is no alarm where a bar is shown again and again because nobody trades, and is one where other bars are thrown away', async () => {
     const world = new World()
     const start = world.clock.nowUs()
     for (let second = 0; second < 100; second++) {
@@ -78,7 +78,7 @@ describe('a channel that answers nothing but duplicate', () => {
     expect(alarms(world)).to.deep.equal(['KLINE'])
   })
 
-  it('is none where it is what was remembered for another Redis', async () => {
+  it('is no alarm where the copies are what is offered again to another Redis', async () => {
     const world = new World()
     for (let id = 1; id < 100; id++) world.dispatcher.event(world.quote(id))
     await world.settle()

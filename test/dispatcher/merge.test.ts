@@ -61,7 +61,7 @@ describe('what waits for a bus that cannot keep up', () => {
     expect(merged.map(({ declare }) => declare)).to.deep.equal(['', 'disconnect'])
   })
 
-  it('merges no deltas over a change of the word on their book', () => {
+  it('merges no deltas across a change of the quality of their book', () => {
     const words = ['LIVE', 'LIVE', 'CROSSED', 'CROSSED', 'LIVE'] as const
     const deltas = words.map((quality, at) => ({ ...offer(world.delta(at + 1, at + 1)), quality }))
     expect(mergeOffers(deltas).map(({ first, id, quality }) => `${first}-${id} ${quality}`)).to.deep.equal([

@@ -14,7 +14,7 @@ const rule = (type: RouteRule['type'], more: Partial<RouteRule> = {}): RouteRule
 })
 
 describe('the dispatch table', () => {
-  it('brings with every book the best prices that prove it, once, where they can be had', () => {
+  it('subscribes with every book to the best prices that prove it, once, where the venue has them', () => {
     const one = [info('BTC-USDT')]
     const alone = tableOf([rule('ORDERBOOK')], one)
     expect([...alone.routes.keys()]).to.deep.equal(['btcusdt@depth@100ms'])

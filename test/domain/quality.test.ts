@@ -56,7 +56,7 @@ describe('the quality of a book', () => {
     })
   }
 
-  it('is in quarantine only for what is left of it, and doubted behind it', () => {
+  it('is in an inherited quarantine only for the time that is left of it, and doubted afterwards', () => {
     const since = { quality: 'QUARANTINED', reason: 'failing', sinceUs: 1_000_000 } as const
     let state = step(stateOf(joined, { kind: 'taken' }), { kind: 'heard', shown: since }, 4_000)
     expect(shown(step(state, { kind: 'time' }, 5_999))).to.equal('QUARANTINED failing')

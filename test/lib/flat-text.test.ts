@@ -30,7 +30,7 @@ const PROGRAM = `
 `
 
 describe('a text that was laid out flat', () => {
-  it('takes a byte a letter, and several times that before', async function () {
+  it('takes one byte a letter, where it took several before', async function () {
     this.timeout(30_000)
     const args = ['--expose-gc', '--input-type=module', '-e', PROGRAM]
     const { stdout } = await promisify(execFile)(process.execPath, args)

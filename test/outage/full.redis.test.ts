@@ -16,7 +16,7 @@ describe('a Redis that is full', function () {
     return fleet.close()
   })
 
-  it('still hears who is there, shows it, and takes the word of what is wrong; then all goes on', async () => {
+  it('still takes beats and incidents and shows the members; once there is room all goes on', async () => {
     const settings = ['ingest.queueEventsMax=500', 'cluster.handoverMs=2000']
     fleet = await Fleet.open({ instruments: 5, rate: 500, seed: 7, partitions: PARTITIONS, settings })
     for (const id of ['a', 'b']) fleet.startWorker(id)

@@ -30,12 +30,12 @@ describe('the growth of the heap', () => {
     expect(heapGrowthAt(lowBytes - 1, 'slow')).to.equal('free')
   })
 
-  it('leaves the place of new objects as it is once that is large enough', () => {
+  it('lets the space of new objects grow no further once it is large enough', () => {
     expect(youngGrowthAt(heapBounds.youngBytes - 1)).to.equal(2)
     expect(youngGrowthAt(heapBounds.youngBytes)).to.equal(1)
   })
 
-  it('keeps that place at its bound in a process that makes many objects', async function () {
+  it('holds that space at its bound in a process that makes many objects', async function () {
     this.timeout(30_000)
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', PROGRAM])
     expect(Number(stdout)).to.be.within(heapBounds.youngBytes / 2, heapBounds.youngBytes * 2)

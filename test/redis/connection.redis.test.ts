@@ -56,7 +56,7 @@ describe('redis connection', () => {
     await second.stop()
   })
 
-  it('knows the process at its other end as long as it stands, and never takes another one for it', async () => {
+  it('knows which Redis process it is connected to while it is, and takes no other for that one', async () => {
     const runOf = async ({ client }: typeof first) => /run_id:(\w+)/.exec(await client.info('server'))?.[1]
     const first = await startPrivateRedis()
     const connection = new RedisConnection(redisAt(first.url), 'command')

@@ -106,7 +106,7 @@ describe('the request budget that all processes share', () => {
     expect((await other.store.read()).spent).to.equal(360)
   })
 
-  it('is not spent for longer than a minute because the venue said for a while that it is later', async () => {
+  it('is spent for no longer than a minute after the clock of the venue was ahead for a while', async () => {
     const [{ budget, store }] = (await processes(1, await startRedis())) as [Process]
     await store.learn({ weightPerMinute: LIMIT })
     const realMs = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS + 5_000

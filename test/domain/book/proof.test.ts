@@ -45,7 +45,7 @@ describe('the proof of a book', () => {
     expect(proof.update(update(18, 19), 1, 200_000), 'told once').to.equal(null)
   })
 
-  it('counts how often more updates waited for a missing one than are held', () => {
+  it('counts how often more updates wait for a missing one than it can hold', () => {
     const proof = begun()
     for (let id = 12; id < 12 + 64; id++) proof.update(update(id, id), 1, 0)
     expect([proof.blind, proof.overflows]).to.deep.equal([false, 0])
@@ -104,7 +104,7 @@ describe('the proof of a book', () => {
     expect(proof.counts).to.include({ right: 2, wrong: 0 })
   })
 
-  it('counts what a venue hardly tells, and calls none of it wrong', () => {
+  it('counts what is odd (off the tick, off the step, back in time) and calls none of it wrong', () => {
     const proof = begun()
     proof.judgeBy({ tick: '0.01000000', step: '0.00100000' })
     const tell = (first: number, bids: [string, string][], asks: [string, string][], venueTimeUs: number) =>
@@ -125,7 +125,7 @@ describe('the proof of a book', () => {
     expect(proof.counts).to.include({ wrong: 0, doubtful: 0 })
   })
 
-  it('takes no multiple for another number, however many ticks it is', () => {
+  it('finds no multiple of the tick or the step odd, however large it is', () => {
     for (const tick of ['0.00000001', '0.0001', '0.01', '0.05', '0.25', '0.5', '1', '5', '10', '1000']) {
       const proof = begun()
       proof.judgeBy({ tick, step: tick })
