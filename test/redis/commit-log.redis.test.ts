@@ -8,7 +8,7 @@ import { Keys } from '../../src/redis/keys.ts'
 import { eventually, startRedis, type TestRedis } from '../support/redis.ts'
 
 const NAME = { market: asMarket('BINANCE-SPOT'), instrument: asInstrument('BTC-USDT') }
-const AHEAD_MS = 5_000
+const AHEAD_MS = 60_000
 
 /** A connection that does not know the process at its other end, as in a cluster. */
 class UnknowingConnection extends RedisConnection {
