@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { OpenTradeGap } from '../../src/bus/open-gaps.ts'
 import type { Offer } from '../../src/bus/publish.ts'
 import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
 import { RedisEventBus } from '../../src/redis/event-bus.ts'
@@ -31,9 +32,17 @@ describe('what is open in the streams', () => {
   }
 
   it('are the ranges of trades that were told and not filled', async () => {
-    await offer(trade(1), trade(5, 0, { declare: 'lost' }))
-    const [gap] = await openGaps.openTradeGaps([instrument])
-    expect([gap?.from, gap?.to]).to.deep.equal([2, 4])
+    const beforeUs = Date.now() * 1_000
+    await offer(trade(1), trade(5, 0, { declare: 'lost' }), trade(9, 0, { declare: 'lost' }))
+    const ranges = (gaps: readonly OpenTradeGap[]) => gaps.map(({ from, to }) => [from, to])
+    const gaps = await openGaps.openTradeGaps([asInstrument('ETH-USDT'), instrument])
+    expect(ranges(gaps)).to.deep.equal([
+      [2, 4],
+      [6, 8],
+    ])
+    for (const { openedAtUs } of gaps) expect(openedAtUs).to.be.within(beforeUs, (Date.now() + 1) * 1_000)
+    await offer(...[2, 3, 4].map((id) => trade(id, 0, { source: 'binance.rest.historicalTrades' })))
+    expect(ranges(await openGaps.openTradeGaps([instrument]))).to.deep.equal([[6, 8]])
   })
 
   it('are no bars where the stream has closed each before the newest, or has just begun', async () => {
