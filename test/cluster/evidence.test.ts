@@ -2,21 +2,22 @@ import { expect } from 'chai'
 import { OverlapEvidence, READ_BY_MS } from '../../src/cluster/evidence.ts'
 import type { Member } from '../../src/cluster/member-store.ts'
 import type { MemberView } from '../../src/cluster/membership.ts'
+import { factsOf } from '../support/member-facts.ts'
 
 interface Said {
   readonly owns: readonly number[]
   readonly flows: readonly number[]
-  readonly lagMs?: number
+  readonly lagMs?: number | null
   readonly ageMs?: number
   readonly unheardMs?: number
   readonly untold?: readonly number[]
   readonly spared?: boolean
 }
 
-function member({ owns, flows, lagMs, ageMs, unheardMs = 0, untold = [], spared = false }: Said): Member {
+function member({ owns, flows, lagMs = null, ageMs = 0, unheardMs = 0, untold = [], spared = false }: Said): Member {
   const sets = { owns: new Set(owns), flows: new Set(flows), untold: new Set(untold) }
-  const facts = { version: '', ...sets, flowsSinceUs: null, lagMs: lagMs ?? null, unheardMs }
-  return { id: 'other', incarnation: 'other', startedUs: 1, ageMs: ageMs ?? 0, spared, state: 'active', facts }
+  const facts = factsOf({ ...sets, lagMs, unheardMs })
+  return { id: 'other', incarnation: 'other', startedUs: 1, ageMs, spared, state: 'active', facts }
 }
 
 function view(said: Said | null, gone: 'left' | 'vanished' | null = null): MemberView {

@@ -1,20 +1,13 @@
 import { expect } from 'chai'
 import { planHandover } from '../../src/cluster/handover.ts'
 import type { Member, MemberState } from '../../src/cluster/member-store.ts'
+import { factsOf } from '../support/member-facts.ts'
 
 const PARTITIONS = 4
 const all = new Set(Array.from({ length: PARTITIONS }, (_, partition) => partition))
 
 function member(id: string, state: MemberState, flows: ReadonlySet<number>): Member {
-  const facts = {
-    version: '1',
-    owns: flows,
-    flows,
-    flowsSinceUs: null,
-    lagMs: null,
-    unheardMs: 0,
-    untold: new Set<number>(),
-  }
+  const facts = factsOf({ owns: flows, flows })
   return { id, incarnation: `${id}.1`, startedUs: 1, ageMs: 100, spared: false, state, facts }
 }
 

@@ -1,21 +1,14 @@
 import { expect } from 'chai'
 import { LocalMembers } from '../../src/cluster/local-members.ts'
-import type { Beat, MemberFacts, MemberStore } from '../../src/cluster/member-store.ts'
+import type { Beat, MemberStore } from '../../src/cluster/member-store.ts'
 import { Membership, type MembershipIncident, type MemberView } from '../../src/cluster/membership.ts'
 import { type Clock, ManualClock } from '../../src/lib/clock.ts'
+import { factsOf } from '../support/member-facts.ts'
 
 const HEARTBEAT_MS = 500
 const EXPIRY_MS = 2_000
 const STEP_MS = 5
-const facts: MemberFacts = {
-  version: '1',
-  owns: new Set([1]),
-  flows: new Set(),
-  flowsSinceUs: null,
-  lagMs: null,
-  unheardMs: 0,
-  untold: new Set(),
-}
+const facts = factsOf({ owns: new Set([1]) })
 
 /** One process: its clock stops with it. */
 class Life {

@@ -6,6 +6,7 @@ import { RedisEventBus } from '../../src/redis/event-bus.ts'
 import { RedisMembers } from '../../src/redis/members.ts'
 import { createLogger, type Logger } from '../../src/telemetry/logger.ts'
 import { ControlBench } from '../control/world.ts'
+import { factsOf } from '../support/member-facts.ts'
 import { bar, batch, delta, quote, snapshot, trade } from '../support/offers.ts'
 import { startPrivateRedis, startRedis, type TestRedis } from '../support/redis.ts'
 
@@ -169,15 +170,7 @@ export class GatewayBench {
   /** A worker that is there for a minute and does nothing. */
   async worker(id: string, partitions: readonly number[] = []): Promise<void> {
     const owns = new Set(partitions)
-    const facts = {
-      version: '0',
-      owns,
-      flows: owns,
-      flowsSinceUs: null,
-      lagMs: null,
-      unheardMs: 0,
-      untold: new Set<number>(),
-    }
+    const facts = factsOf({ version: '0', owns, flows: owns })
     const { connection, keys } = this.control
     await new RedisMembers(connection, keys).beat('ingest', {
       ...{
