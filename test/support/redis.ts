@@ -19,6 +19,7 @@ export interface TestRedis extends LaunchedRedis {
 const image = process.env.MELTICA_TEST_IMAGE ?? ''
 
 const started: TestRedis[] = []
+const endings: (() => Promise<void> | void)[] = []
 let shared: Promise<TestRedis> | null = null
 
 /** The server that all tests of this process share; tests keep apart by `uniquePrefix`. */
@@ -80,8 +81,17 @@ export async function eventually<T>(
   }
 }
 
+/**
+ * What has to be done behind the servers at the end of the file of tests that runs now, failed or not. (A module that several
+ * files import is loaded once in a process, so a hook of its own would run behind the first of them alone.)
+ */
+export function atEndOfFile(ending: () => Promise<void> | void): void {
+  endings.push(ending)
+}
+
 /** Called behind every file of tests; outside mocha (a bench) the servers end with the process. */
 export async function stopStartedRedis(): Promise<void> {
   shared = null
   await Promise.all(started.splice(0).map((redis) => redis.stop()))
+  await Promise.all(endings.splice(0).map((ending) => ending()))
 }

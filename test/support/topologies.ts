@@ -10,7 +10,7 @@ import { Redis } from 'ioredis'
 import { type RedisConnectionOptions, redisAt } from '../../src/redis/connection.ts'
 import { findRedisServer } from '../../src/redis/launcher.ts'
 import { TcpProxy } from './proxy.ts'
-import { eventually, startPrivateRedis, type TestRedis } from './redis.ts'
+import { atEndOfFile, eventually, startPrivateRedis, type TestRedis } from './redis.ts'
 
 /**
  * Redis as it runs in earnest, made of plain `redis-server` processes on this machine: a master with replicas watched by
@@ -125,7 +125,6 @@ const MASTERS = 3
  * announce is a proxy, through which clients and replicas come to them.
  */
 export async function startCluster(nodeTimeoutMs = 800): Promise<ClusterTopology> {
-  const directories: string[] = []
   const ports = await freePorts(4 * MASTERS)
   const proxies = await Promise.all(ports.slice(0, MASTERS).map((port) => TcpProxy.open(port)))
   const plan = Array.from({ length: 2 * MASTERS }, (_, index) => ({
@@ -138,7 +137,7 @@ export async function startCluster(nodeTimeoutMs = 800): Promise<ClusterTopology
   const nodes = await Promise.all(
     plan.map((mine, index) => {
       const directory = mkdtempSync(join(tmpdir(), 'meltica-cluster-'))
-      directories.push(directory)
+      atEndOfFile(() => rmSync(directory, { recursive: true, force: true }))
       const lines = plan.map(({ id, announced, bus }, at) => {
         const self = at === index ? 'myself,' : ''
         const address = `${id} 127.0.0.1:${announced}@${bus}`
@@ -203,7 +202,6 @@ export async function startCluster(nodeTimeoutMs = 800): Promise<ClusterTopology
     stop: async () => {
       await Promise.all(proxies.map((proxy) => proxy.close()))
       await Promise.all(nodes.map((node) => node.stop()))
-      for (const directory of directories) rmSync(directory, { recursive: true, force: true })
     },
   }
 }
@@ -296,16 +294,13 @@ async function startSentinelProcess(
     await ended
     rmSync(directory, { recursive: true, force: true })
   }
-  stops.push(stop)
+  atEndOfFile(stop)
   await eventually(async () => (await client.ping().catch(() => null)) === 'PONG', READY_MS)
   for (const handle of [child, child.stdin]) (handle as { unref?: () => void } | null)?.unref?.()
   // Its usual periods are made for networks; on one machine a finding may be quicker.
   await client.call('SENTINEL', 'DEBUG', 'PING-PERIOD', '100', 'ASK-PERIOD', '200', 'INFO-PERIOD', '500')
   return { client, stop }
 }
-
-const stops: (() => Promise<void>)[] = []
-if (typeof after === 'function') after(async () => void (await Promise.all(stops.map((stop) => stop()))))
 
 const SHIM = fileURLToPath(new URL('clock-shim.c', import.meta.url))
 
@@ -330,7 +325,7 @@ function shimmedServer(library: string, aheadSeconds: number): string {
   const directory = mkdtempSync(join(tmpdir(), 'meltica-shim-'))
   const script = `#!/bin/sh\nLD_PRELOAD=${library} CLOCK_AHEAD_SECONDS=${aheadSeconds} exec ${findRedisServer()} "$@"\n`
   writeFileSync(join(directory, 'redis-server'), script, { mode: 0o755 })
-  stops.push(async () => rmSync(directory, { recursive: true, force: true }))
+  atEndOfFile(() => rmSync(directory, { recursive: true, force: true }))
   return directory
 }
 
