@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { readCapture } from '../src/simulator/capture.ts'
@@ -54,7 +54,11 @@ export async function loadSource(): Promise<Source> {
   const file = join(recordings, 'captures', `${CAPTURE}.jsonl.gz`)
   if (existsSync(file)) return { ...(await sourceOf(file)), origin: CAPTURE }
   const ledger = await generateLedger()
-  return { ...(await sourceOf(ledger)), origin: `generated market, seed ${GENERATED_SEED}` }
+  try {
+    return { ...(await sourceOf(ledger)), origin: `generated market, seed ${GENERATED_SEED}` }
+  } finally {
+    rmSync(ledger)
+  }
 }
 
 async function sourceOf(file: string): Promise<Pick<Source, 'frames' | 'books'>> {
@@ -269,7 +273,7 @@ function beginningsOf({ frames, books }: Source, needed: number): Beginning[] {
 }
 
 /** Letters only, ending in the quote asset, so that a listing can name base and quote. */
-export function symbolName(at: number): string {
+function symbolName(at: number): string {
   let name = ''
   for (let digit = 0, rest = at; digit < 4; digit++, rest = Math.trunc(rest / 26)) {
     name = String.fromCharCode(65 + (rest % 26)) + name
