@@ -7,8 +7,9 @@ import { type Level, NaiveBook } from '../support/oracle.ts'
  * with gaps that are told, filled late, healed by a delta or by a snapshot, with bars from REST and a change of epoch.
  */
 
-export const FIELDS =
-  'v type market instrument epoch seq key venueSeq venueTime receivedTime source trace quality data'.split(' ')
+const FIELDS = 'v type market instrument epoch seq key venueSeq venueTime receivedTime source trace quality data'.split(
+  ' ',
+)
 
 export interface StreamEntry {
   type: string
@@ -59,7 +60,7 @@ export class Run implements CheckedStreams {
   }
 }
 
-export function flatOf({ data, ...entry }: StreamEntry): string[] {
+function flatOf({ data, ...entry }: StreamEntry): string[] {
   const fields: Record<string, string> = {
     v: '1',
     market: 'BINANCE-SPOT',

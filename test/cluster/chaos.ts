@@ -39,7 +39,7 @@ const AROUND_KILL_BEFORE_MS = 2_500
 const AROUND_KILL_AFTER_MS = 3_000
 
 /** A generator of numbers in [0, 1) from a seed (mulberry32). */
-export function randomFrom(seed: number): () => number {
+function randomFrom(seed: number): () => number {
   let state = seed | 0
   return () => {
     state = (state + 0x6d2b79f5) | 0

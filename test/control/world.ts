@@ -17,7 +17,7 @@ export const MARKET = 'BINANCE-SPOT'
 const channels = (topic: string) => ({
   ...{ TRADE: [topic], QUOTE: [topic], TICKER: [topic], KLINE: [topic], ORDERBOOK: [topic] },
 })
-export const OFFER = { market: MARKET, topics: channels('<symbol>@x'), rest: channels('fetch') }
+const OFFER = { market: MARKET, topics: channels('<symbol>@x'), rest: channels('fetch') }
 
 type PayloadOf<Type extends CommandInput['type']> = Extract<CommandInput, { type: Type }>['payload']
 

@@ -6,7 +6,7 @@ import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainer
 import type { LaunchedRedis, LaunchOptions } from '../../src/redis/launcher.ts'
 
 /** Marks the containers of the tests, so that what a killed run left behind is found. */
-export const CONTAINER_LABEL = 'meltica.test'
+const CONTAINER_LABEL = 'meltica.test'
 const POLL_MS = 20
 
 /**

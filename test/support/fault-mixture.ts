@@ -1,7 +1,7 @@
 import { Random } from '../../src/simulator/market/random.ts'
 
 /** Every fault of the simulated venue that the pipeline can see; a changed but well-formed value it cannot. */
-export const faultKinds: readonly { readonly fault: string; readonly [field: string]: unknown }[] = [
+const faultKinds: readonly { readonly fault: string; readonly [field: string]: unknown }[] = [
   { fault: 'drop', count: 3 },
   { fault: 'gap', count: 6 },
   { fault: 'duplicate', count: 20 },

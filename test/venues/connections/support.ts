@@ -125,7 +125,7 @@ export class RecordingSink implements VenueSink {
 }
 
 /** Short times, so that a test waits for conditions and not for seconds. */
-export const quickOptions: Partial<ConnectionsOptions> = {
+const quickOptions: Partial<ConnectionsOptions> = {
   sweepMs: 10,
   sweepLateMs: 60,
   reconnectBaseMs: 20,
