@@ -17,6 +17,8 @@ export class QualityReads {
   readonly #clock: Clock
   readonly #heard: (instrument: Instrument, shown: ShownQuality | null) => void
   readonly #wanted = new Map<Instrument, BookOf>()
+  /** Wanted, or being read for the newest wish: the answer to an older one is not told. */
+  readonly #newest = new Map<Instrument, BookOf>()
   #reading = false
   #closed = false
   /** Reads that failed or took too long and were made again. */
@@ -29,7 +31,9 @@ export class QualityReads {
   }
 
   want({ market, instrument }: BookOf): void {
-    this.#wanted.set(instrument, { market, instrument })
+    const book = { market, instrument }
+    this.#wanted.set(instrument, book)
+    this.#newest.set(instrument, book)
     if (this.#reading || this.#closed) return
     this.#reading = true
     setImmediate(this.#read)
@@ -37,11 +41,13 @@ export class QualityReads {
 
   drop(instrument: Instrument): void {
     this.#wanted.delete(instrument)
+    this.#newest.delete(instrument)
   }
 
   close(): void {
     this.#closed = true
     this.#wanted.clear()
+    this.#newest.clear()
   }
 
   readonly #read = (): void => {
@@ -52,11 +58,16 @@ export class QualityReads {
       if (isOver || this.#closed) return
       isOver = true
       cancel()
-      if (told === null) {
-        this.failures++
-        for (const book of page) this.#wanted.set(book.instrument, book)
-      } else {
-        for (const [at, { instrument }] of page.entries()) this.#heard(instrument, told[at] ?? null)
+      if (told === null) this.failures++
+      for (const [at, book] of page.entries()) {
+        const { instrument } = book
+        if (this.#newest.get(instrument) !== book) continue
+        if (told === null) {
+          this.#wanted.set(instrument, book)
+        } else {
+          this.#newest.delete(instrument)
+          this.#heard(instrument, told[at] ?? null)
+        }
       }
       if (this.#wanted.size === 0) this.#reading = false
       else if (told === null) this.#clock.after(RETRY_MS, this.#read)
