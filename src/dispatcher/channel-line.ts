@@ -93,11 +93,13 @@ export class ChannelLine implements Line {
     if (this.#stopped) return
     offer.order = ++this.#order
     if (this.#contiguous) {
-      if (this.#resume?.order === offer.order) this.#resumed()
+      if (this.#resume?.order === offer.order) {
+        if (isSignOfLife(offer)) this.#resumed()
+        else this.#resume = { ...this.#resume, order: offer.order + 1 }
+      }
     } else {
       const cause = this.#resumeParts.get(offer.part) ?? this.#startCause
-      // An answer of REST is no sign of life of the stream: the first event by the stream is what resumes it.
-      if (cause !== '' && !offer.source.includes('.rest.')) {
+      if (cause !== '' && isSignOfLife(offer)) {
         offer.declare = cause
         this.#resumeParts.set(offer.part, '')
         this.#resumed()
@@ -273,6 +275,8 @@ export class ChannelLine implements Line {
         this.#shared.queue.leave(offer)
         if (offer.kind === 'GIVEUP' || offer.kind === 'LOST') return have
         this.counts.duplicates++
+        // The stream has it by another line, so what is missing above it has nothing to do with the interruption before it.
+        if (this.#resume !== null && offer.order >= this.#resume.order) this.#resume = null
         if (offer.part === '') return have
         if (this.#lastDuplicate.get(offer.part) === offer.id) this.counts.repeated++
         else this.#lastDuplicate.set(offer.part, offer.id)
@@ -363,11 +367,16 @@ export class ChannelLine implements Line {
   }
 }
 
+/** An answer of REST, or the end of a gap, shows nothing of the stream: the first event by the stream is what resumes it. */
+function isSignOfLife({ kind, source }: LineOffer): boolean {
+  return kind !== 'GIVEUP' && !source.includes('.rest.')
+}
+
 /** What begins a part again says so: the script tells the gap before it unless it is in the stream already. */
 function declareFirstOfParts(offers: readonly LineOffer[]): void {
   const seen = new Set<string>()
   for (const offer of offers) {
-    if (offer.kind === 'LOST' || offer.source.includes('.rest.') || seen.has(offer.part)) continue
+    if (offer.kind === 'LOST' || !isSignOfLife(offer) || seen.has(offer.part)) continue
     seen.add(offer.part)
     if (offer.declare === '') offer.declare = GapCause.SinkDown
   }

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import type { ChannelLine } from '../../src/dispatcher/channel-line.ts'
+import { asInstrument } from '../../src/domain/instrument.ts'
 import { NaiveBus } from './naive-bus.ts'
 import { World } from './world.ts'
 
@@ -52,6 +53,36 @@ describe('a line that begins beside another process', () => {
       expect(types).to.deep.equal(['TICKER', 'TICKER', 'TICKER'])
     })
   }
+
+  it('waits again after an interruption, when until then it brought only what the other one had', async () => {
+    const bus = new NaiveBus()
+    const [other, world] = [new World({ bus }), new World({ bus, covered: true })]
+    for (const id of [1, 2, 3]) other.dispatcher.event(other.trade(id))
+    await other.settle()
+    world.dispatcher.event(world.trade(3))
+    await world.advance(500)
+    world.dispatcher.interrupted(['btcusdt@trade'], 'disconnect')
+    world.dispatcher.event(world.trade(6))
+    await world.advance(400)
+    for (const id of [4, 5]) other.dispatcher.event(other.trade(id))
+    await other.settle()
+    await world.advance(100)
+    expect(bus.ids('BTC-USDT', 'TRADE')).to.deep.equal([1, 2, 3, 4, 5, 6].map((id) => `TRADE ${id}`))
+  })
+
+  it('waits with the first event of the line, and not with an answer of REST that comes before it', async () => {
+    const { bus } = (await beside()).world
+    const world = new World({ bus, covered: true })
+    world.dispatcher.fillTradeGap(asInstrument('BTC-USDT'), 7, 7, world.clock.nowUs())
+    world.rest.trades[0]?.answer([world.restTrade(7)])
+    await world.settle()
+    expect(bus.ids('BTC-USDT', 'TRADE')).to.deep.equal(['TRADE 7'])
+    world.dispatcher.event(world.trade(8))
+    await world.advance(499)
+    expect(bus.ids('BTC-USDT', 'TRADE')).to.have.length(1)
+    await world.advance(1)
+    expect(bus.ids('BTC-USDT', 'TRADE')).to.have.length(2)
+  })
 
   it('waits again where it begins again meanwhile, and not for longer than twice', async () => {
     const { other, world } = await beside()
