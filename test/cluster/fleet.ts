@@ -117,7 +117,7 @@ export class Fleet {
     const hash = await this.redis.client.hgetall('meltica:{cluster}:ingest:members')
     for (const [id, text] of Object.entries(hash)) {
       if (id.startsWith('#')) continue
-      const [incarnation = '', , seen, state = '', ...facts] = text.split(' ')
+      const [incarnation = '', , seen, , , state = '', ...facts] = text.split(' ')
       const { owns, flows } = JSON.parse(facts.join(' ')) as { owns: string; flows: string }
       const sets = { owns: parsePartitions(owns), flows: parsePartitions(flows) }
       found.set(id, { incarnation, state, seenUs: Number(seen), ...sets })
