@@ -12,6 +12,8 @@ interface Connection {
   open: boolean
   /** It has died, and this process does not know yet. */
   dead: boolean
+  /** Topics whose unsubscription is not answered, and how often. */
+  readonly leaving: Map<string, number>
   /** To be done when it ends. */
   readonly ends: Set<() => void>
   /** What has no numbering is taken from one connection at a time: of what the venue sends after this moment, ms. */
@@ -223,6 +225,7 @@ export class Lines {
         owner,
         open: true,
         dead: false,
+        leaving: new Map(),
         ends: new Set(),
         requestMs: 0,
         frameMs: 0,
@@ -232,6 +235,8 @@ export class Lines {
       },
       receive: (topic, frame) => {
         const flow = this.#flows.get(topic)
+        // The rest of the subscription before: what is missing between the two comes behind it.
+        if (flow !== undefined && connection.leaving.has(topic) && !connection.acked.has(topic)) return
         if (flow !== undefined) flow.seenMs = scheduler.nowMs
         event(frame({ topic, receivedTimeUs: Math.round(scheduler.nowMs * 1_000) }), connection.id)
       },
@@ -268,10 +273,14 @@ export class Lines {
       connection.acked.delete(topic)
       const done = (): void => {
         if (!connection.ends.delete(done)) return
+        const left = (connection.leaving.get(topic) ?? 1) - 1
+        if (left === 0) connection.leaving.delete(topic)
+        else connection.leaving.set(topic, left)
         waiting--
         if (waiting === 0 && this.stopping.get(topic) === stop) this.stopping.delete(topic)
       }
       connection.ends.add(done)
+      connection.leaving.set(topic, (connection.leaving.get(topic) ?? 0) + 1)
       this.#ask(connection, () => {
         hub.unsubscribe(topic, connection)
         this.#behindFrames(connection, done)
