@@ -53,7 +53,7 @@ function checkRefresh({ retention, ingest }: Config, sizes: KeyspaceSizes): Chec
   const { maxLength } = retention.ORDERBOOK
   const books = sizes.streams.ORDERBOOK ?? 0
   if (maxLength === null || !ingest.books.proved || books === 0) return []
-  // Each owner of a book compares it for itself, at times of its own: any of their snapshots will do.
+  // Each owner of a book compares it for itself, at times of its own, and whichever snapshot comes will do.
   const roundSeconds = Math.max(ingest.books.refreshSeconds, Math.ceil((books / sizes.refreshesPerMinuteMax) * 60))
   const needed = REFRESHES_KEPT * roundSeconds * DELTAS_PER_SECOND_MAX
   const severity = maxLength >= needed ? 'ok' : 'warning'
