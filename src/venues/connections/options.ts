@@ -86,7 +86,7 @@ export const defaultConnectionsOptions: ConnectionsOptions = Object.freeze({
   replyTimeoutMs: 10_000,
   closeTimeoutMs: 2_000,
   payloadBytesMax: 64 * 1024 * 1024,
-  outboundWindowMs: 1_100,
+  outboundWindowMs: 1_500,
   outboundReserve: 1,
   connectsPerWindowMax: null,
   reconnectBaseMs: 250,
