@@ -133,6 +133,10 @@ export class BookLine implements Line, GuardedLine {
     this.#resume = null
   }
 
+  get oldestUs(): number {
+    return Math.min(...[this.#flying[0], this.#pending.peek()].map((offer) => offer?.receivedTimeUs ?? Infinity))
+  }
+
   get mergeable(): number {
     return this.#pending.unmerged
   }
@@ -156,9 +160,9 @@ export class BookLine implements Line, GuardedLine {
     if (this.#overlap.untilMs > 0) return this.#overlap.untilMs
     const { latenessToleranceMs, earlyToleranceMs } = this.#shared.limits
     const head = this.#above.peek()
-    const dueMs =
-      this.#state === 'unjoined' || head === undefined ? this.#askAtMs : head.heldSinceMs + latenessToleranceMs
-    const deltaMs = head === undefined ? Number.POSITIVE_INFINITY : dueMs
+    let deltaMs = Number.POSITIVE_INFINITY
+    if (head !== undefined)
+      deltaMs = this.#state === 'unjoined' ? this.#askAtMs : head.heldSinceMs + latenessToleranceMs
     const early = this.#snapshot
     return early === null ? deltaMs : Math.min(deltaMs, early.heldSinceMs + earlyToleranceMs)
   }

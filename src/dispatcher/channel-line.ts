@@ -129,6 +129,10 @@ export class ChannelLine implements Line {
     }
   }
 
+  get oldestUs(): number {
+    return Math.min(...[this.#flying[0], this.#pending.peek()].map((offer) => offer?.receivedTimeUs ?? Infinity))
+  }
+
   get mergeable(): number {
     return this.#contiguous ? 0 : this.#pending.unmerged
   }

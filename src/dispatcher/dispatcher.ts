@@ -27,7 +27,7 @@ import { retryIncident } from './retry.ts'
 import { Ring } from './ring.ts'
 import { Saturation } from './saturation.ts'
 import { SnapshotRequests } from './snapshots.ts'
-import { type DispatcherStats, partStats, sumLines } from './stats.ts'
+import { type DispatcherStats, oldestUs, partStats, sumLines } from './stats.ts'
 import { type DispatchTable, fits, type TopicRoute } from './table.ts'
 import { Traces } from './traces.ts'
 
@@ -379,9 +379,9 @@ export class Dispatcher implements VenueSink {
     return new Promise((resolve) => this.#idleCallbacks.push(resolve))
   }
 
-  /** For how long at most something has been ready for the bus and is not answered, ms. */
+  /** How old the oldest is that the bus has not answered for, ms; 0 when there is nothing. */
   get behindMs(): number {
-    return Math.max(0, ...this.#lanes.map((lane) => lane.behindMs))
+    return Math.max(0, this.#options.clock.nowUs() - oldestUs(this.#lines.values())) / 1_000
   }
 
   stats(): DispatcherStats {

@@ -45,15 +45,7 @@ export class Lane {
   #ring: Line[] = []
   /** Lines that only time can make ready. */
   readonly #asleep = new Set<Line>()
-  #call: {
-    readonly batches: ChannelBatch[]
-    readonly lines: Line[]
-    /** What was ready before then is in this call or was in one before it, monotonic. */
-    readonly toMs: number
-    attempt: number
-  } | null = null
-  /** What was ready before then is answered, while something is not; monotonic. */
-  #doneToMs = 0
+  #call: { readonly batches: ChannelBatch[]; readonly lines: Line[]; attempt: number } | null = null
   #scheduled = false
   #wake: { readonly dueMs: number; readonly cancel: () => void } | null = null
   #cancelRetry: (() => void) | null = null
@@ -79,14 +71,8 @@ export class Lane {
     return this.#call !== null && this.#call.attempt > 0
   }
 
-  /** For how long at most something has been ready and is not answered, ms; 0 when there is nothing. */
-  get behindMs(): number {
-    return this.busy ? this.#options.clock.monotonicMs() - this.#doneToMs : 0
-  }
-
   /** The line may have something to offer. */
   markReady(line: Line): void {
-    if (!this.busy) this.#doneToMs = this.#options.clock.monotonicMs()
     if (!line.queued) {
       line.queued = true
       this.#ring.push(line)
@@ -174,8 +160,7 @@ export class Lane {
       this.#options.settled()
       return
     }
-    const isAll = this.#ring.length === 0 && room.events > 0 && room.bytes > 0
-    this.#call = { batches, lines, toMs: isAll ? nowMs : this.#doneToMs, attempt: 0 }
+    this.#call = { batches, lines, attempt: 0 }
     this.#publish()
   }
 
@@ -200,8 +185,6 @@ export class Lane {
       if (line.ready(nowMs)) this.markReady(line)
       else this.#sleep(line)
     }
-    // Of lines that had more than went into the call.
-    this.#doneToMs = call.toMs
     this.#answeredMs = nowMs
     this.#asked = call.batches[0] ?? null
     this.#notice(result.run)

@@ -132,6 +132,8 @@ export interface Line {
   tableVersion: number
   /** True while it stands in a lane's ring; the lane's own mark. */
   queued: boolean
+  /** When the oldest came that is to go to the bus and is not answered, us; Infinity: nothing is. Without what waits above a hole. */
+  readonly oldestUs: number
   /** Whether `take` would give something now. */
   ready(nowMs: number): boolean
   /** Monotonic ms at which it becomes ready by time alone; Infinity if never. */

@@ -2,7 +2,7 @@
  * The wait of a line that begins, or begins again, while another process's line feeds the same stream. What comes by it may
  * be ahead of what the other one still has under way, and would look like the end of a hole that there is none. After the
  * wait the stream holds what the other one appended: the first event is a duplicate and the lines overlap, or a hole is
- * there indeed and the script tells it. Where the line begins again meanwhile the wait begins again too, once.
+ * there indeed and the script tells it. Where the line begins again meanwhile the wait begins again, for twice its length at most.
  */
 export class OverlapWait {
   readonly #waitMs: number

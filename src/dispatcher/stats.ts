@@ -150,3 +150,10 @@ export function sumLines(lines: Iterable<Line>) {
   }
   return sum
 }
+
+/** When the oldest came that one of them has not brought to the bus, us; Infinity when there is nothing. */
+export function oldestUs(lines: Iterable<Line>): number {
+  let oldest = Number.POSITIVE_INFINITY
+  for (const line of lines) oldest = Math.min(oldest, line.oldestUs)
+  return oldest
+}
