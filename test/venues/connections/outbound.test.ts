@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { defaultConnectionsOptions } from '../../../src/venues/connections/options.ts'
 import { SlidingWindow } from '../../../src/venues/connections/outbound.ts'
 
 describe('a sliding window', () => {
@@ -32,6 +33,28 @@ describe('a sliding window', () => {
           expect(window.waitMs(nowMs, reserve) === 0).to.equal(expected)
           expect(window.take(nowMs, reserve)).to.equal(expected)
           if (expected) taken.push(nowMs)
+        }
+      }),
+    )
+  })
+
+  it("keeps a venue's limit of 5 messages in a second although each arrives up to half a second late", () => {
+    const max = 5
+    const latenesses = fc.array(fc.nat(499), { minLength: 20, maxLength: 100 })
+    fc.assert(
+      fc.property(latenesses, (latesMs) => {
+        const window = new SlidingWindow(max, defaultConnectionsOptions.outboundWindowMs)
+        const arrivals: number[] = []
+        let nowMs = 0
+        for (const lateMs of latesMs) {
+          nowMs += window.waitMs(nowMs)
+          expect(window.take(nowMs)).to.equal(true)
+          // One connection keeps the order: nothing arrives before what was sent before it.
+          arrivals.push(Math.max(nowMs + lateMs, arrivals.at(-1) ?? 0))
+        }
+        for (const [index, atMs] of arrivals.entries()) {
+          const inWindow = arrivals.slice(index).filter((otherMs) => otherMs < atMs + 1_000).length
+          expect(inWindow).to.be.at.most(max)
         }
       }),
     )
