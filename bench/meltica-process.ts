@@ -5,6 +5,7 @@ import { Channel } from '../src/domain/event.ts'
 import { asMarket } from '../src/domain/instrument.ts'
 import { SystemClock } from '../src/lib/clock.ts'
 import { bookLimits } from '../src/processes/book-limits.ts'
+import { watchHeapGrowth } from '../src/processes/heap-growth.ts'
 import { RedisConnection } from '../src/redis/connection.ts'
 import { RedisDeadLetterLog } from '../src/redis/dead-letter-log.ts'
 import { RedisEventBus } from '../src/redis/event-bus.ts'
@@ -29,6 +30,7 @@ class MelticaWorker implements BenchWorker {
 
   async start({ ws, rest, streams, redisUrl, maxLength }: WorkerStart): Promise<void> {
     const clock = new SystemClock()
+    watchHeapGrowth()
     const { config } = loadConfig({ redis: redisUrl, prefix: 'bench' })
     const { timeUnit, depthLimit, depthTimeoutMs, restTimeoutMs } = config.venues.binance
     const { connections: options, frameBytesMax, redundancy: _, books: __, ...limits } = config.ingest

@@ -84,12 +84,21 @@ export interface ChannelOutcome {
   readonly outcomes: readonly OfferOutcome[]
 }
 
+/** A call as it went out: what it offered can be read back from it, and costs less memory than the offers. */
+export interface SentCall {
+  /** Memory that a batch of it holds. */
+  bytesOf(index: number): number
+  /** What was published in a batch, made anew. */
+  batch(index: number): Pick<ChannelBatch, 'quality' | 'offers'>
+}
+
 export interface PublishResult {
   /** Milliseconds part of the greatest entry id written by this call, 0 if none. */
   readonly greatestEntryMs: number
   /** The `run_id` of the Redis process that answered. */
   readonly run: string
   readonly channels: readonly (ChannelOutcome | null)[]
+  readonly sent: SentCall
 }
 
 /**

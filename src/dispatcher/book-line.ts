@@ -1,9 +1,17 @@
-import type { ChannelBatch, ChannelOutcome, OfferOutcome } from '../bus/publish.ts'
+import type { ChannelBatch, OfferOutcome } from '../bus/publish.ts'
 import { isSnapshotUsable, judgeDelta } from '../domain/book/join.ts'
 import { GapCause, type Quality } from '../domain/event.ts'
 import type { BookGuard, GuardedLine } from './book-guard.ts'
 import { HeldDeltas } from './held-deltas.ts'
-import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
+import {
+  type CallAnswer,
+  type CallRoom,
+  type Line,
+  type LineKey,
+  type LineShared,
+  newLineCounts,
+  putOffer,
+} from './line.ts'
 import { type LineOffer, OfferQueue } from './line-offer.ts'
 import { OverlapWait } from './overlap.ts'
 import type { LineRing } from './ring.ts'
@@ -187,7 +195,9 @@ export class BookLine implements Line, GuardedLine {
     }
   }
 
-  settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void {
+  settle(answer: CallAnswer, index: number): void {
+    const { result, nowMs, retried } = answer
+    const outcome = result.channels[index] ?? null
     const offers = this.#flying
     this.#flying = []
     if (outcome?.outcomes[0]?.reason === 'epoch') {
@@ -224,7 +234,7 @@ export class BookLine implements Line, GuardedLine {
       if (before !== 'unjoined' || !this.guard.wanting)
         this.guard.want(this.guard.shown.quality === 'GAPPED' ? 'gap' : 'start')
     }
-    this.#ring.keep(offers, outcome, nowMs)
+    this.#ring.keep(offers, answer, index)
     if (this.#stopped) this.#letGo()
   }
 
@@ -241,7 +251,7 @@ export class BookLine implements Line, GuardedLine {
 
   /** What the other Redis may lack goes first, then what was under way, then what waits above a hole; the script sorts it out. */
   #again(flying: readonly LineOffer[], retried: boolean): void {
-    const front = this.#ring.takeAll(true)
+    const front = this.#ring.takeAll(true, this.#shared.trace())
     for (const offer of front) this.#shared.queue.enter(offer)
     if (retried) for (const offer of flying) if (offer.known === 'new') offer.known = 'unsure'
     this.#pending.putFront([...front, ...flying, ...this.#above.takeAll()])

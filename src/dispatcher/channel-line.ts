@@ -1,6 +1,14 @@
-import type { ChannelBatch, ChannelOutcome, OfferOutcome } from '../bus/publish.ts'
+import type { ChannelBatch, OfferOutcome } from '../bus/publish.ts'
 import { Channel, GapCause, Quality, type TradeNumbering } from '../domain/event.ts'
-import { type CallRoom, type Line, type LineKey, type LineShared, newLineCounts, putOffer } from './line.ts'
+import {
+  type CallAnswer,
+  type CallRoom,
+  type Line,
+  type LineKey,
+  type LineShared,
+  newLineCounts,
+  putOffer,
+} from './line.ts'
 import { type LineOffer, OfferQueue } from './line-offer.ts'
 import { OverlapWait } from './overlap.ts'
 import type { LineRing } from './ring.ts'
@@ -194,7 +202,9 @@ export class ChannelLine implements Line {
     }
   }
 
-  settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void {
+  settle(answer: CallAnswer, index: number): void {
+    const { result, nowMs, retried } = answer
+    const outcome = result.channels[index] ?? null
     const offers = this.#flying
     this.#flying = []
     if (outcome?.outcomes[0]?.reason === 'epoch') {
@@ -218,7 +228,7 @@ export class ChannelLine implements Line {
       this.#epoch = outcome.epoch
       if (this.#contiguous && outcome.have !== '') this.#have = Number(outcome.have)
     }
-    this.#ring.keep(offers, outcome, nowMs)
+    this.#ring.keep(offers, answer, index)
     if (this.#stopped) this.#letGo()
   }
 
@@ -230,7 +240,7 @@ export class ChannelLine implements Line {
 
   /** What the other Redis may lack goes first, then what was under way, then what is held; the script sorts it out. */
   #again(flying: readonly LineOffer[], retried: boolean): void {
-    const front = this.#ring.takeAll(this.#contiguous)
+    const front = this.#ring.takeAll(this.#contiguous, this.#shared.trace())
     for (const offer of front) this.#shared.queue.enter(offer)
     if (retried) for (const offer of flying) if (offer.known === 'new') offer.known = 'unsure'
     // Declared by where the other Redis stood; where this one stands shows first.

@@ -1,6 +1,6 @@
 import type { ChannelBatch, EventBus, PublishResult } from '../bus/publish.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { CallRoom, Line } from './line.ts'
+import type { CallAnswer, CallRoom, Line } from './line.ts'
 
 /** Bounds of one call and of the wait after a failed one. */
 export interface LaneLimits {
@@ -179,9 +179,10 @@ export class Lane {
     this.#call = null
     this.#options.answered()
     const nowMs = this.#options.clock.monotonicMs()
+    const answer: CallAnswer = { result, nowMs, retried: call.attempt > 0 }
     for (let index = 0; index < call.lines.length; index++) {
       const line = call.lines[index] as Line
-      line.settle(result.channels[index] ?? null, nowMs, call.attempt > 0)
+      line.settle(answer, index)
       if (line.ready(nowMs)) this.markReady(line)
       else this.#sleep(line)
     }

@@ -27,6 +27,23 @@ export interface LineOffer extends Offer {
   readonly merged: number
 }
 
+/** One that was in the stream of some Redis, as it was sent there in a batch of this quality. */
+export function acknowledgedOffer(offer: Offer, quality: Quality): LineOffer {
+  const [part = '', number = ''] = offer.kind === 'KLINE' ? offer.id.split('@') : ['', offer.id]
+  return {
+    ...offer,
+    low: Number(offer.kind === 'DELTA' ? offer.first : number),
+    high: Number(offer.kind === 'LOST' ? offer.first : number),
+    receivedTimeUs: Number(offer.receivedTime),
+    part,
+    order: 0,
+    heldSinceMs: 0,
+    known: 'acknowledged',
+    quality,
+    merged: 0,
+  }
+}
+
 /** What the fixed fields of an offer weigh on the wire beside its payload, so that a call can be bounded unmeasured. */
 const OFFER_FIXED_BYTES = 200
 /** And in memory: its own fields and the texts they hold, as measured in a heap of 170,000 offers. */

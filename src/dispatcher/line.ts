@@ -1,4 +1,4 @@
-import type { ChannelBatch, ChannelOutcome, RefusalReason } from '../bus/publish.ts'
+import type { ChannelBatch, PublishResult, RefusalReason } from '../bus/publish.ts'
 import type { Channel, GapCause } from '../domain/event.ts'
 import type { Instrument, Market, VenueSymbol } from '../domain/instrument.ts'
 import { bytesOf, type LineOffer, type OfferGauge } from './line-offer.ts'
@@ -106,6 +106,18 @@ export interface Pressure {
   readonly overloaded: boolean
 }
 
+/** The answer to a call. */
+export interface CallAnswer {
+  readonly result: PublishResult
+  /** Monotonic. */
+  readonly nowMs: number
+  /**
+   * The same was offered before and the answer got lost, so what is a duplicate now was most likely appended by the first
+   * try, with all that came of it.
+   */
+  readonly retried: boolean
+}
+
 /** What lines share: the queues' bounds and the loop that watches them. */
 export interface LineShared {
   readonly limits: LineLimits
@@ -140,11 +152,8 @@ export interface Line {
   wakeMs(): number
   /** The next offers in order, as many as there is room for (one always fits into an empty call); null when none. */
   take(room: CallRoom, nowMs: number): ChannelBatch | null
-  /**
-   * The script's answer to what `take` gave last. `retried`: the same was offered before and the answer got lost, so what
-   * is a duplicate now was most likely appended by the first try, with all that came of it.
-   */
-  settle(outcome: ChannelOutcome | null, nowMs: number, retried: boolean): void
+  /** The script's answer to what `take` gave last, the call's batch of this index. */
+  settle(answer: CallAnswer, index: number): void
   /** How many of those that wait were not yet looked at by `merge`; 0 where the channel's events never merge. */
   readonly mergeable: number
   /** Makes of those that wait as few as say the same (`mergeOffers`). */

@@ -1,6 +1,7 @@
-import type { ChannelOutcome } from '../bus/publish.ts'
+import type { ChannelOutcome, SentCall } from '../bus/publish.ts'
 import { GapCause } from '../domain/event.ts'
-import { heldBytesOf, type LineOffer } from './line-offer.ts'
+import type { CallAnswer } from './line.ts'
+import { acknowledgedOffer, heldBytesOf, type LineOffer } from './line-offer.ts'
 
 /** How much of what was acknowledged is remembered, for a Redis that comes back without it. */
 export interface RingLimits {
@@ -9,14 +10,39 @@ export interface RingLimits {
   readonly ageMsMax: number
 }
 
-/** What was acknowledged together: the very array of the call, so that remembering costs one object a batch. */
+/** Memory of a chunk beside what was sent. */
+const CHUNK_BYTES = 200
+const NO_PARTS: readonly string[] = ['']
+
+/**
+ * What was acknowledged together, as it was sent: remembering costs one object a batch, and the offers themselves die young,
+ * where the collector never has to move them.
+ */
 interface Chunk {
   readonly line: LineRing
-  readonly offers: readonly LineOffer[]
+  readonly sent: SentCall
+  /** Which batch of the call. */
+  readonly index: number
+  /** Which of its offers are in the stream; null: all of them. */
+  readonly kept: readonly number[] | null
+  readonly events: number
   readonly bytes: number
+  /** Of the first and the last of them. */
+  readonly low: number
+  readonly high: number
+  readonly firstUs: number
+  readonly lastUs: number
+  /** Which parts are in it, KLINE; else ''. */
+  readonly parts: readonly string[]
   readonly atMs: number
   /** Handed out to be offered again; it is remembered anew when that is acknowledged. */
   taken: boolean
+}
+
+function offersOf({ sent, index, kept }: Chunk): LineOffer[] {
+  const { offers, quality } = sent.batch(index)
+  const those = kept === null ? offers : offers.filter((_, at) => kept.includes(at))
+  return those.map((offer) => acknowledgedOffer(offer, quality))
 }
 
 /**
@@ -40,17 +66,10 @@ export class Ring {
     return new LineRing(this)
   }
 
-  add(line: LineRing, offers: readonly LineOffer[], nowMs: number): Chunk {
-    let bytes = 0
-    for (const offer of offers) {
-      offer.known = 'acknowledged'
-      bytes += heldBytesOf(offer)
-    }
-    const chunk: Chunk = { line, offers, bytes, atMs: nowMs, taken: false }
+  add(chunk: Chunk): void {
     this.#chunks.push(chunk)
-    this.events += offers.length
-    this.bytes += bytes
-    return chunk
+    this.events += chunk.events
+    this.bytes += chunk.bytes
   }
 
   /** Forgets what is beyond the bounds. */
@@ -85,16 +104,16 @@ export class Ring {
 
   take(chunk: Chunk): void {
     chunk.taken = true
-    this.events -= chunk.offers.length
+    this.events -= chunk.events
     this.bytes -= chunk.bytes
   }
 }
 
 /** The end of what was forgotten, but for what is pinned; the offers themselves may be big. */
-type Edge = Pick<LineOffer, 'high' | 'receivedTimeUs' | 'trace'>
+type Edge = Pick<LineOffer, 'high' | 'receivedTimeUs'>
 
-function edgeOf({ high, receivedTimeUs, trace }: LineOffer): Edge {
-  return { high, receivedTimeUs, trace }
+function edgeOf({ high, receivedTimeUs }: LineOffer): Edge {
+  return { high, receivedTimeUs }
 }
 
 /** What one line had acknowledged and can offer again, and between which offers lies what it can not. */
@@ -117,23 +136,45 @@ export class LineRing {
     return this.#forgotten !== null
   }
 
-  /** Remembers those of a call that are in the stream; `outcome` as the line was told. */
-  keep(offers: readonly LineOffer[], outcome: ChannelOutcome | null, nowMs: number): void {
+  /** Remembers those of a call's batch that are in the stream. */
+  keep(offers: readonly LineOffer[], { result, nowMs }: CallAnswer, index: number): void {
     if (offers[0]?.kind === 'LOST') this.#lostUnderWay = false
-    const kept = outcome === null || outcome.outcomes.length === 0 ? offers : acknowledged(offers, outcome)
-    if (kept.length === 0) return
-    if (this.#pinned.size > 0) this.#unpin(kept)
-    this.#chunks.push(this.#ring.add(this, kept, nowMs))
+    const { sent } = result
+    const outcome = result.channels[index] ?? null
+    const kept = outcome === null || outcome.outcomes.length === 0 ? null : acknowledged(offers, outcome)
+    const events = kept === null ? offers.length : kept.length
+    if (events === 0) return
+    const first = offers[kept === null ? 0 : (kept[0] as number)] as LineOffer
+    const last = offers[kept === null ? events - 1 : (kept.at(-1) as number)] as LineOffer
+    const parts = last.part === '' ? NO_PARTS : partsOf(offers, kept)
+    if (this.#pinned.size > 0) this.#unpin(parts)
+    const chunk: Chunk = {
+      line: this,
+      sent,
+      index,
+      kept,
+      events,
+      bytes: sent.bytesOf(index) + CHUNK_BYTES,
+      low: first.low,
+      high: last.high,
+      firstUs: first.receivedTimeUs,
+      lastUs: last.receivedTimeUs,
+      parts,
+      atMs: nowMs,
+      taken: false,
+    }
+    this.#chunks.push(chunk)
+    this.#ring.add(chunk)
     this.#ring.trim(nowMs)
   }
 
   /**
    * Hands out everything, oldest first, for a Redis that may lack it. In front stands what can not be offered any more, told
-   * as a gap where that Redis lacks all of it. `byId`: the numbering has no holes, so the gap is one of ids.
+   * as a gap where that Redis lacks all of it. `byId`: the numbering has no holes, so the gap is one of ids. `trace`: of that gap.
    */
-  takeAll(byId: boolean): LineOffer[] {
+  takeAll(byId: boolean, trace: string): LineOffer[] {
     const all: LineOffer[] = [...this.#pinned.values()]
-    const lost = this.#lostUnderWay ? null : this.#lost(byId)
+    const lost = this.#lostUnderWay ? null : this.#lost(byId, trace)
     if (lost !== null) {
       all.unshift(lost)
       this.#lostUnderWay = true
@@ -141,10 +182,7 @@ export class LineRing {
     for (; this.#head < this.#chunks.length; this.#head++) {
       const chunk = this.#chunks[this.#head] as Chunk
       this.#ring.take(chunk)
-      for (const offer of chunk.offers) {
-        offer.heldSinceMs = 0
-        all.push(offer)
-      }
+      all.push(...offersOf(chunk))
     }
     this.clear()
     return all
@@ -159,8 +197,8 @@ export class LineRing {
     this.#pinned.clear()
   }
 
-  #unpin(newer: readonly LineOffer[]): void {
-    for (const { part } of newer) {
+  #unpin(parts: readonly string[]): void {
+    for (const part of parts) {
       const offer = this.#pinned.get(part)
       if (offer === undefined) continue
       this.#pinned.delete(part)
@@ -171,7 +209,7 @@ export class LineRing {
 
   #pin(offer: LineOffer): void {
     if (offer.kind === 'SNAPSHOT') return
-    this.#unpin([offer])
+    this.#unpin([offer.part])
     this.#pinned.set(offer.part, offer)
     this.#ring.pin(offer)
     // A delta alone brings an empty stream nothing: there it is lost with the rest.
@@ -180,18 +218,20 @@ export class LineRing {
   }
 
   /** Whether something newer of its part is remembered. */
-  #isNewest(offer: LineOffer): boolean {
+  #isNewest(part: string): boolean {
     for (let at = this.#head; at < this.#chunks.length; at++) {
-      if ((this.#chunks[at] as Chunk).offers.some(({ part }) => part === offer.part)) return false
+      if ((this.#chunks[at] as Chunk).parts.includes(part)) return false
     }
     return true
   }
 
-  #lost(byId: boolean): LineOffer | null {
+  #lost(byId: boolean, trace: string): LineOffer | null {
     if (this.#forgotten === null) return null
     const { low, receivedTimeUs, last } = this.#forgotten
     const [pinned] = this.#pinned.values()
-    const next = (pinned?.kind === 'DELTA' ? undefined : pinned) ?? this.#chunks[this.#head]?.offers[0]
+    const oldest = this.#chunks[this.#head] ?? null
+    const remembered = oldest === null ? undefined : { low: oldest.low, receivedTimeUs: oldest.firstUs }
+    const next = (pinned?.kind === 'DELTA' ? undefined : pinned) ?? remembered
     const from = byId ? low : receivedTimeUs
     const to = byId ? (next === undefined ? last.high : next.low - 1) : (next ?? last).receivedTimeUs
     if (to < from) return null
@@ -202,7 +242,7 @@ export class LineRing {
       venueTime: '',
       receivedTime: `${last.receivedTimeUs}`,
       source: 'dispatcher.ring',
-      trace: last.trace,
+      trace,
       declare: GapCause.SinkReset,
       refresh: false,
       data: '',
@@ -226,25 +266,33 @@ export class LineRing {
       this.#chunks = this.#chunks.slice(this.#head)
       this.#head = 0
     }
-    const [first, last] = [chunk.offers[0], chunk.offers.at(-1)] as [LineOffer, LineOffer]
-    this.#forgotten ??= { low: first.low, receivedTimeUs: first.receivedTimeUs, last: edgeOf(last) }
-    this.#forgotten.last = edgeOf(last)
-    // Of a line with one part the newest can only be the last, and only when nothing is left.
-    if (last.part !== '') for (const offer of chunk.offers) if (this.#isNewest(offer)) this.#pin(offer)
-    if (last.part === '' && this.#head === this.#chunks.length) this.#pin(last)
+    const { low, high, firstUs, lastUs, parts } = chunk
+    const last: Edge = { high, receivedTimeUs: lastUs }
+    this.#forgotten ??= { low, receivedTimeUs: firstUs, last }
+    this.#forgotten.last = last
+    const newest = parts.filter((part) => this.#isNewest(part))
+    if (newest.length === 0) return
+    const offers = offersOf(chunk)
+    for (const part of newest) this.#pin(offers.findLast((offer) => offer.part === part) as LineOffer)
   }
 }
 
-/** The offers that are in the stream now: appended, told with a gap before them, or there already. */
-function acknowledged(offers: readonly LineOffer[], outcome: ChannelOutcome): LineOffer[] {
-  const kept: LineOffer[] = []
+function partsOf(offers: readonly LineOffer[], kept: readonly number[] | null): string[] {
+  const those = kept === null ? offers : offers.filter((_, at) => kept.includes(at))
+  return [...new Set(those.map(({ part }) => part))]
+}
+
+/** Which of the offers are in the stream now: appended, told with a gap before them, or there already. */
+function acknowledged(offers: readonly LineOffer[], outcome: ChannelOutcome): number[] {
+  const kept: number[] = []
   let next = 0
   for (const { index, verdict } of outcome.outcomes) {
-    for (; next < index; next++) kept.push(offers[next] as LineOffer)
-    const offer = offers[next++]
-    if (offer !== undefined && offer.kind !== 'LOST' && (verdict === 'duplicate' || verdict === 'gapTold'))
-      kept.push(offer)
+    for (; next < index; next++) kept.push(next)
+    const offer = offers[next]
+    const isThere = verdict === 'duplicate' || verdict === 'gapTold'
+    if (offer !== undefined && offer.kind !== 'LOST' && isThere) kept.push(next)
+    next++
   }
-  for (; next < offers.length; next++) kept.push(offers[next] as LineOffer)
+  for (; next < offers.length; next++) kept.push(next)
   return kept
 }

@@ -1,7 +1,7 @@
-import type { ChannelBatch, Offer } from '../bus/publish.ts'
-import type { Channel } from '../domain/event.ts'
+import type { ChannelBatch, Offer, SentCall } from '../bus/publish.ts'
+import type { Channel, Quality } from '../domain/event.ts'
 import type { Market } from '../domain/instrument.ts'
-import { writeBulk, writeBytes, writeEmptyBulk } from './packed-command.ts'
+import { BulkReader, writeBulk, writeBytes, writeEmptyBulk } from './packed-command.ts'
 
 /** What stands around a bulk at most, and how many bytes a character has at most in UTF-8. */
 const FRAME_BYTES = 16
@@ -11,6 +11,8 @@ const FIELDS_AN_OFFER = 8
 const KEYS_A_GROUP = 3
 /** Memory kept between calls; a call that needs more has its own. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024
+/** Calls stand one behind the other in pieces of memory of this size, so that keeping them costs few objects. */
+const SLAB_BYTES = 256 * 1024
 
 /** A bell of a partition. Its number is that of the call in which it was last named. */
 export interface Bell {
@@ -80,6 +82,8 @@ export class AppendTarget {
  */
 export class AppendCalls {
   #buffer = Buffer.allocUnsafeSlow(256 * 1024)
+  #slab = Buffer.alloc(0)
+  #slabAt = 0
   #calls = 0
 
   /** `name` is the command and `script` its first argument: EVALSHA with the hash, or EVAL with the source. */
@@ -89,7 +93,7 @@ export class AppendCalls {
     batches: readonly ChannelBatch[],
     targets: readonly AppendTarget[],
     floorMs: number,
-  ): Buffer {
+  ): AppendCall {
     const bells = this.#numberBells(targets)
     const keys = batches.length * KEYS_A_GROUP + bells.length
     let offers = 0
@@ -113,13 +117,28 @@ export class AppendCalls {
     this.#reserve(at, 0, 0)
     at = writeBulk(this.#buffer, at, String(floorMs))
     at = writeBulk(this.#buffer, at, String(batches.length))
+    const edges = [at]
     for (let index = 0; index < batches.length; index++) {
       at = this.#group(at, batches[index] as ChannelBatch, targets[index] as AppendTarget)
+      edges.push(at)
     }
-    // The socket keeps what it is given until it has sent it, and this memory serves the next call by then.
-    const call = Buffer.from(this.#buffer.subarray(0, at))
+    // The socket keeps what it is given until it has sent it, and the working memory serves the next call by then.
+    const bytes = this.#room(at)
+    bytes.set(this.#buffer.subarray(0, at))
     if (this.#buffer.length > KEPT_BYTES_MAX) this.#buffer = Buffer.allocUnsafeSlow(KEPT_BYTES_MAX)
-    return call
+    return new AppendCall(bytes, edges)
+  }
+
+  /** Memory that nothing else is written to. */
+  #room(bytes: number): Buffer {
+    if (bytes > SLAB_BYTES / 2) return Buffer.allocUnsafeSlow(bytes)
+    if (this.#slabAt + bytes > this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+      this.#slabAt = 0
+    }
+    const from = this.#slabAt
+    this.#slabAt += bytes
+    return this.#slab.subarray(from, this.#slabAt)
   }
 
   #numberBells(targets: readonly AppendTarget[]): readonly Bell[] {
@@ -169,6 +188,59 @@ export class AppendCalls {
     const greater = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2))
     this.#buffer.copy(greater, 0, 0, at)
     this.#buffer = greater
+  }
+}
+
+const plainKinds: Readonly<Record<string, Offer['kind']>> = {
+  TRADE: 'TRADE',
+  QUOTE: 'QUOTE',
+  TICKER: 'TICKER',
+  KLINE: 'KLINE',
+  ORDERBOOK: 'DELTA',
+}
+type Fields = [string, string, string, string, string, string, string, string]
+
+const kindOfLetter: Readonly<Record<string, Offer['kind']>> = { S: 'SNAPSHOT', R: 'SNAPSHOT', G: 'GIVEUP', L: 'LOST' }
+
+/** A call as it went out, and where its groups stand. */
+export class AppendCall implements SentCall {
+  readonly bytes: Buffer
+  /** Where each group begins, and where the last ends. */
+  readonly #edges: readonly number[]
+
+  constructor(bytes: Buffer, edges: readonly number[]) {
+    this.bytes = bytes
+    this.#edges = edges
+  }
+
+  bytesOf(index: number): number {
+    return (this.#edges[index + 1] as number) - (this.#edges[index] as number)
+  }
+
+  batch(index: number): Pick<ChannelBatch, 'quality' | 'offers'> {
+    const bulks = new BulkReader(this.bytes, this.#edges[index] as number)
+    const fields = bulks.take(FIELDS_A_GROUP)
+    const channel = fields[1] as string
+    const offers: Offer[] = []
+    for (let left = Number(fields[9]); left > 0; left--) offers.push(offerFrom(channel, bulks.take(FIELDS_AN_OFFER)))
+    return { quality: fields[7] as Quality, offers }
+  }
+}
+
+function offerFrom(channel: string, fields: readonly string[]): Offer {
+  const [flags, id, first, venueTime, receivedTime, source, trace, data] = fields as Fields
+  const letter = flags.slice(0, 1)
+  return {
+    kind: kindOfLetter[letter] ?? (plainKinds[channel] as Offer['kind']),
+    id,
+    first,
+    venueTime,
+    receivedTime,
+    source,
+    trace,
+    declare: flags.slice(2) as Offer['declare'],
+    refresh: letter === 'R',
+    data,
   }
 }
 

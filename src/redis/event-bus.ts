@@ -9,13 +9,14 @@ import type {
 } from '../bus/publish.ts'
 import type { Channel } from '../domain/event.ts'
 import type { Instrument } from '../domain/instrument.ts'
-import { AppendCalls, AppendTarget, type Bell, bulksOf } from './append-call.ts'
+import { AppendCall, AppendCalls, AppendTarget, type Bell, bulksOf } from './append-call.ts'
 import type { RedisConnection } from './connection.ts'
 import { BusError, toBusError } from './errors.ts'
 import { Keys } from './keys.ts'
 import { Script } from './script.ts'
 
 const appendScript = new Script('append.lua')
+const NOTHING_SENT = new AppendCall(Buffer.alloc(0), [0])
 
 export interface RedisEventBusOptions {
   readonly connection: RedisConnection
@@ -66,15 +67,17 @@ export class RedisEventBus implements EventBus {
 
   async publish(batches: readonly ChannelBatch[]): Promise<PublishResult> {
     const [firstBatch] = batches
-    if (firstBatch === undefined) return { greatestEntryMs: 0, run: '', channels: [] }
+    if (firstBatch === undefined) return { greatestEntryMs: 0, run: '', channels: [], sent: NOTHING_SENT }
     const targets: AppendTarget[] = []
     for (let index = 0; index < batches.length; index++) targets.push(this.#target(batches[index] as ChannelBatch))
     if (!areListed(targets)) await this.#list(targets)
     const { state } = targets[0] as AppendTarget
-    const reply = await appendScript.runEncoded(this.#options.connection, state, (name, script) =>
-      this.#calls.encode(name, script, batches, targets, this.#floorMs),
-    )
-    const result = decodeReply(reply, batches, this.#options)
+    let sent = NOTHING_SENT
+    const reply = await appendScript.runEncoded(this.#options.connection, state, (name, script) => {
+      sent = this.#calls.encode(name, script, batches, targets, this.#floorMs)
+      return sent.bytes
+    })
+    const result = { ...decodeReply(reply, batches, this.#options), sent }
     // Not below and not beside: of the same millisecond a reader may have seen entries that are lost now.
     if (result.greatestEntryMs >= this.#floorMs) this.#floorMs = result.greatestEntryMs + 1
     for (let index = 0; index < targets.length; index++) {
@@ -141,7 +144,7 @@ function decodeReply(
   reply: unknown,
   batches: readonly ChannelBatch[],
   { onBellFailed, onLedgerBound }: RedisEventBusOptions,
-): PublishResult {
+): Omit<PublishResult, 'sent'> {
   if (!Array.isArray(reply))
     throw new BusError('other', `expected a list from the append script, found ${typeof reply}`)
   const [head, ...groups] = reply as string[]

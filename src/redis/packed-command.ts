@@ -124,3 +124,25 @@ function writeLength(buffer: Buffer, start: number, length: number): number {
   buffer[at++] = LF
   return at
 }
+
+/** Reads arguments back where `writeBulk` has written them. */
+export class BulkReader {
+  readonly #buffer: Buffer
+  #at: number
+
+  constructor(buffer: Buffer, at: number) {
+    this.#buffer = buffer
+    this.#at = at
+  }
+
+  take(count: number): string[] {
+    const texts: string[] = []
+    for (let left = count; left > 0; left--) {
+      const from = this.#buffer.indexOf(LF, this.#at) + 1
+      const end = from + Number(this.#buffer.toString('latin1', this.#at + 1, from - 2))
+      texts.push(this.#buffer.toString('utf8', from, end))
+      this.#at = end + 2
+    }
+    return texts
+  }
+}

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { SentCopy } from '../support/naive-append.ts'
 import { NaiveBus } from './naive-bus.ts'
 import { tableOf, World } from './world.ts'
 
@@ -182,7 +183,7 @@ describe('what the script refuses for good', () => {
             : ({ index, verdict: 'refused', reason: 'unjoined', error: null } as const),
         ),
       }))
-      return { greatestEntryMs: 0, run: '1', channels }
+      return { greatestEntryMs: 0, run: '1', channels, sent: new SentCopy(batches) }
     }
     world.dispatcher.event(world.delta(5, 6))
     await world.settle()

@@ -4,6 +4,7 @@ import { Channel, Quality } from '../../src/domain/event.ts'
 import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
 import { LineRace, type LostEvent } from '../../src/processes/line-race.ts'
 import { metrics } from '../../src/telemetry/metrics.ts'
+import { SentCopy } from '../support/naive-append.ts'
 
 const market = asMarket('RACE-SPOT')
 
@@ -21,7 +22,7 @@ function batch(channel: Channel, ids: readonly number[], source = 'race.ws.trade
 function result(verdicts: readonly (readonly [number, 'duplicate' | 'gapTold' | 'gap'])[]): PublishResult {
   const outcomes = verdicts.map(([index, verdict]) => ({ index, verdict, reason: null, error: null }))
   const channel: ChannelOutcome = { epoch: '1', epochChanged: false, have: '', joined: false, outcomes }
-  return { greatestEntryMs: 0, run: 'r', channels: [channel] }
+  return { greatestEntryMs: 0, run: 'r', channels: [channel], sent: new SentCopy([]) }
 }
 
 async function counted(channel: Channel): Promise<Record<string, number>> {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { ChannelBatch, Offer } from '../../src/bus/publish.ts'
 import { Channel, GapCause, Quality } from '../../src/domain/event.ts'
 import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
-import { AppendCalls, AppendTarget, type Bell, bulksOf } from '../../src/redis/append-call.ts'
+import { type AppendCall, AppendCalls, AppendTarget, type Bell, bulksOf } from '../../src/redis/append-call.ts'
 import { encodeCommand } from '../../src/redis/packed-command.ts'
 
 const market = asMarket('BINANCE-SPOT')
@@ -47,21 +47,37 @@ function plainArguments(batch: ChannelBatch, bell: number): string[] {
   return [...head, String(batch.offers.length), ...events]
 }
 
+/** A target for each channel, and two bells that they share. */
+function newTargets() {
+  const bells = ['bell:0', 'bell:1'].map((key): Bell => ({ bytes: bulksOf([key]), call: 0, number: 0 }))
+  const targets = new Map<string, AppendTarget>()
+  const targetOf = (batch: ChannelBatch): AppendTarget => {
+    const name = `${batch.instrument}:${batch.channel}`
+    const known = targets.get(name)
+    if (known !== undefined) return known
+    const names = { state: `${name}:state`, stream: name, gaps: `${name}:gaps`, catalogField: name }
+    const target = new AppendTarget(batch, names, bells[targets.size % 2] as Bell, '100000')
+    targets.set(name, target)
+    return target
+  }
+  return { bells, targetOf }
+}
+
+/** The offer as its channel's: of the plain kinds each channel has one, and a text is what UTF-8 can hold of it. */
+function asSent(offer: Offer, channel: Channel): Offer {
+  const plain = channel === Channel.Trade ? 'TRADE' : 'DELTA'
+  const kind = offer.kind === 'TRADE' || offer.kind === 'DELTA' ? plain : offer.kind
+  const { id, first, venueTime, receivedTime, source, trace, data } = offer
+  const held = Object.entries({ id, first, venueTime, receivedTime, source, trace, data })
+  const texts = Object.fromEntries(held.map(([name, text]) => [name, text.toWellFormed()]))
+  return { ...offer, ...texts, kind, refresh: offer.refresh && kind === 'SNAPSHOT' }
+}
+
 describe('a call of the append script', () => {
   it('is byte for byte what its arguments would have been, call after call', function () {
     this.timeout(90_000)
     const calls = new AppendCalls()
-    const bells = ['bell:0', 'bell:1'].map((key): Bell => ({ bytes: bulksOf([key]), call: 0, number: 0 }))
-    const targets = new Map<string, AppendTarget>()
-    const targetOf = (batch: ChannelBatch): AppendTarget => {
-      const name = `${batch.instrument}:${batch.channel}`
-      const known = targets.get(name)
-      if (known !== undefined) return known
-      const names = { state: `${name}:state`, stream: name, gaps: `${name}:gaps`, catalogField: name }
-      const target = new AppendTarget(batch, names, bells[targets.size % 2] as Bell, '100000')
-      targets.set(name, target)
-      return target
-    }
+    const { bells, targetOf } = newTargets()
     fc.assert(
       fc.property(fc.array(batches, { minLength: 1, maxLength: 6 }), fc.nat(), (call, floorMs) => {
         const used = call.map(targetOf)
@@ -71,9 +87,29 @@ describe('a call of the append script', () => {
         const groups = call.flatMap((batch, at) => plainArguments(batch, rung.indexOf((used[at] as AppendTarget).bell)))
         const args = ['hash', String(all.length), ...all, String(floorMs), String(call.length), ...groups]
         const expected = encodeCommand('evalsha', args)
-        expect(calls.encode('evalsha', 'hash', call, used, floorMs).equals(expected)).to.equal(true)
+        expect(calls.encode('evalsha', 'hash', call, used, floorMs).bytes.equals(expected)).to.equal(true)
       }),
       { numRuns: 12 },
+    )
+  })
+
+  it('holds what it offered, also when many more were made behind it', function () {
+    this.timeout(90_000)
+    const calls = new AppendCalls()
+    const { targetOf } = newTargets()
+    const made: { readonly sent: AppendCall; readonly batches: readonly ChannelBatch[] }[] = []
+    fc.assert(
+      fc.property(fc.array(batches, { minLength: 1, maxLength: 6 }), (call) => {
+        made.push({ sent: calls.encode('evalsha', 'hash', call, call.map(targetOf), 0), batches: call })
+        for (const { sent, batches } of made) {
+          for (const [index, { quality, offers, channel }] of batches.entries()) {
+            expect(sent.batch(index)).to.deep.equal({ quality, offers: offers.map((offer) => asSent(offer, channel)) })
+            const texts = offers.reduce((sum, { id, data }) => sum + id.length + data.length, 0)
+            expect(sent.bytesOf(index)).to.be.at.least(texts)
+          }
+        }
+      }),
+      { numRuns: 40 },
     )
   })
 })

@@ -6,6 +6,7 @@ import type {
   OfferOutcome,
   PublishResult,
   RefusalReason,
+  SentCall,
   Verdict,
 } from '../../src/bus/publish.ts'
 import type { GapCause } from '../../src/domain/event.ts'
@@ -35,6 +36,28 @@ type Answer = Verdict | RefusalReason | 'malformed' | null
 
 const MINUTE_US = 60_000_000
 const OPEN_RANGES_MAX = 1_000
+
+/** What was published as it was then: of the offers only what travels. */
+export class SentCopy implements SentCall {
+  readonly #batches: readonly Pick<ChannelBatch, 'quality' | 'offers'>[]
+
+  constructor(batches: readonly ChannelBatch[]) {
+    this.#batches = batches.map(({ quality, offers }) => ({ quality, offers: offers.map(plainOffer) }))
+  }
+
+  bytesOf(index: number): number {
+    return this.batch(index).offers.reduce((sum, { data }) => sum + data.length + 200, 0)
+  }
+
+  batch(index: number): Pick<ChannelBatch, 'quality' | 'offers'> {
+    return structuredClone(this.#batches[index] as Pick<ChannelBatch, 'quality' | 'offers'>)
+  }
+}
+
+function plainOffer(offer: Offer): Offer {
+  const { kind, id, first, venueTime, receivedTime, source, trace, declare, refresh, data } = offer
+  return { kind, id, first, venueTime, receivedTime, source, trace, declare, refresh, data }
+}
 
 /**
  * The append script written a second time, plainly and without Redis: what the tests compare the script with, and an
@@ -99,7 +122,8 @@ export class NaiveAppend implements EventBus {
       appended ||= group.appended
       return outcome
     })
-    return { greatestEntryMs: appended ? Math.floor(nowUs / 1_000) : 0, run: String(this.#run), channels }
+    const greatestEntryMs = appended ? Math.floor(nowUs / 1_000) : 0
+    return { greatestEntryMs, run: String(this.#run), channels, sent: new SentCopy(batches) }
   }
 
   #state(batch: ChannelBatch): State {
