@@ -2,8 +2,8 @@ import { backoffMs } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { StreamProtocol, VenueSink } from '../venue.ts'
 import { ConnectAttempts } from './attempts.ts'
-import { areHandedOver, bequeath, coveredWithout, overlaps, silencedBeside } from './coverage.ts'
-import { hidesLoss, type Staleness } from './freshness.ts'
+import { areHandedOver, bequeath, coveredWithout, hidesHole, overlaps, silencedBeside } from './coverage.ts'
+import type { Staleness } from './freshness.ts'
 import { Layout } from './layout.ts'
 import { Line, type LineEnd, type LineOwner, type Tick } from './line.ts'
 import { type ConnectionsOptions, defaultConnectionsOptions, renewalDelayMs } from './options.ts'
@@ -284,10 +284,9 @@ export class Connections implements LineOwner, RepairOwner {
   }
 
   topicFlowed(carrier: Carrier): void {
-    const { topic, inheritedMs } = carrier
-    if (inheritedMs > 0 && hidesLoss(topic.freshness, this.#tick.nowMs - inheritedMs, this.#options))
-      this.#tellInterrupted(interruptAll([topic]), 'lost')
-    carrier.inheritedMs = 0
+    const { topic } = carrier
+    if (hidesHole(carrier, this.#tick.nowMs, this.#options)) this.#tellInterrupted(interruptAll([topic]), 'lost')
+    topic.inherited = null
     if (topic.flowing) {
       carrier.onProbation = topic.carriers.some((other) => other !== carrier && other.lastSeenMs > 0)
       return

@@ -1,3 +1,4 @@
+import { hidesLoss } from './freshness.ts'
 import type { Line } from './line.ts'
 import type { ConnectionsOptions } from './options.ts'
 import type { Group } from './slot.ts'
@@ -56,13 +57,29 @@ export function coveredWithout(topic: Topic, lost: Line): boolean {
 }
 
 /**
- * A line is lost before its data showed that it overlapped with the line that covers it by its acknowledgement alone: what
- * it carried may have been silent since before that. The first data of the other line shows it by how long it let wait.
+ * The only line that had shown data of the topic is lost, and what covers it does so by its acknowledgement alone: it may
+ * have been silent all the time, as a line is that turned deaf before. The next data shows it, see `hidesHole`.
  */
 export function bequeath(lost: Carrier): void {
-  for (const heir of lost.topic.carriers) {
-    if (heir !== lost && heir.lastSeenMs === 0 && heir.ackedMs > lost.lastSeenMs) heir.inheritedMs = lost.lastSeenMs
-  }
+  const { topic, line, lastSeenMs } = lost
+  if (lastSeenMs === 0 || topic.carriers.some((other) => other !== lost && hasDelivered(other))) return
+  topic.inherited = { lastSeenMs, lastReceivedMs: line.lastReceivedMs }
+}
+
+/** What is left out while on probation shows nothing yet. */
+function hasDelivered(carrier: Carrier): boolean {
+  return carrier.lastSeenMs > 0 && (carrier.heldBackSinceMs === 0 || overlaps(carrier))
+}
+
+/**
+ * Whether the first data since a line was lost follows a hole. By a line that was to cover it: if it let wait for longer
+ * than is usual. By one that came later: always, because those that were to cover the time between have shown nothing.
+ */
+export function hidesHole(carrier: Carrier, nowMs: number, options: ConnectionsOptions): boolean {
+  const { inherited, freshness } = carrier.topic
+  if (inherited === null) return false
+  const isHeir = carrier.phase === 'acked' && carrier.ackedMs <= inherited.lastReceivedMs
+  return !isHeir || hidesLoss(freshness, nowMs - inherited.lastSeenMs, options)
 }
 
 /**

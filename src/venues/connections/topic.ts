@@ -32,6 +32,8 @@ export class Topic {
   /** Data was delivered since the last interruption that was told. */
   flowing = false
   readonly carriers: Carrier[] = []
+  /** When a lost line had last shown data, and received anything, while nothing has shown data since; null: no such thing. See `bequeath`. */
+  inherited: { readonly lastSeenMs: number; readonly lastReceivedMs: number } | null = null
   readonly freshness: Freshness = newFreshness()
   readonly repair: Repair = { stale: null, step: 'none', attempt: 0, nextAtMs: 0, mendedAtMs: 0 }
   /** Error replies in a row. */
@@ -53,10 +55,10 @@ export class Topic {
       carrier.lastSeenMs = 0
       carrier.place = 0
       carrier.firstPlace = 0
-      carrier.inheritedMs = 0
       carrier.onProbation = false
       carrier.heldBackSinceMs = 0
     }
+    this.inherited = null
     const wasFlowing = this.flowing
     this.flowing = false
     this.flowingAtUs = null
@@ -82,8 +84,6 @@ export class Carrier {
   /** Where its newest event stands in its stream (update id, or the venue's time), and its first since the interruption; 0: unknown. */
   place = 0
   firstPlace = 0
-  /** When a lost line had last shown data, if this one was to cover it and has shown none yet; 0: no such thing. See `bequeath`. */
-  inheritedMs = 0
   /** Its line came while another one carried the topic, and that one has not shown data since; see `Connections.takesOver`. */
   onProbation = false
   /** Since when data is left out because of that; 0: none was. */

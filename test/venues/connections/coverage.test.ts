@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { ManualClock } from '../../../src/lib/clock.ts'
-import { coveredWithout, handedOver } from '../../../src/venues/connections/coverage.ts'
+import { bequeath, coveredWithout, handedOver, hidesHole } from '../../../src/venues/connections/coverage.ts'
 import { Line, type LineOwner } from '../../../src/venues/connections/line.ts'
 import { defaultConnectionsOptions as options } from '../../../src/venues/connections/options.ts'
 import { Carrier, Topic } from '../../../src/venues/connections/topic.ts'
@@ -37,12 +37,13 @@ describe('coverage', () => {
     return line
   }
 
-  function carry(topic: Topic, line: Line, ackedMs: number, lastSeenMs: number): void {
+  function carry(topic: Topic, line: Line, ackedMs: number, lastSeenMs: number): Carrier {
     const carrier = new Carrier(topic, line)
     carrier.phase = ackedMs > 0 ? 'acked' : 'sent'
     carrier.ackedMs = ackedMs
     carrier.lastSeenMs = lastSeenMs
     topic.carriers.push(carrier)
+    return carrier
   }
 
   const lossCases: {
@@ -138,6 +139,51 @@ describe('coverage', () => {
     carry(topic, other, 20, 100)
     other.state = 'closed'
     expect(coveredWithout(topic, line)).to.equal(false)
+  })
+
+  const LOST_SEEN_MS = 9_950
+  const LOST_MS = 10_000
+  const USUAL_MS = 2_000
+  const bequestCases: { name: string; ackedMs: number; firstMs: number; hole: boolean }[] = [
+    { name: 'at once by the line that was to cover it', ackedMs: LOST_MS, firstMs: 10_010, hole: false },
+    { name: 'in its usual time by that line', ackedMs: 5_000, firstMs: LOST_SEEN_MS + USUAL_MS, hole: false },
+    { name: 'only long after by that line', ackedMs: 5_000, firstMs: LOST_SEEN_MS + 2 * USUAL_MS, hole: true },
+    { name: 'by a line that came later', ackedMs: LOST_MS + 1, firstMs: 10_010, hole: true },
+    { name: 'by a line whose subscription is not acknowledged', ackedMs: 0, firstMs: 10_010, hole: true },
+  ]
+  for (const { name, ackedMs, firstMs, hole } of bequestCases) {
+    it(`since a line was lost, first data ${name}: ${hole ? 'behind a hole' : 'no hole'}`, () => {
+      const topic = new Topic('aaa@quote', 'aaa', 0)
+      topic.freshness.samples = 20
+      topic.freshness.usualMs = USUAL_MS
+      const lost = carry(topic, openLine(1, LOST_MS), 10, LOST_SEEN_MS)
+      const other = carry(topic, openLine(2, LOST_MS), ackedMs, 0)
+      expect(hidesHole(other, firstMs, options), 'before').to.equal(false)
+      bequeath(lost)
+      expect(hidesHole(other, firstMs, options)).to.equal(hole)
+    })
+  }
+
+  it('is not in question when a line is lost beside one that has shown data, and is while that is left out', () => {
+    const topic = new Topic('aaa@quote', 'aaa', 0)
+    const lost = carry(topic, openLine(1, 100), 10, 100)
+    const other = carry(topic, openLine(2, 100), 150, 160)
+    bequeath(lost)
+    expect(topic.inherited).to.equal(null)
+    other.heldBackSinceMs = 160
+    bequeath(lost)
+    expect(topic.inherited).to.deep.equal({ lastSeenMs: 100, lastReceivedMs: 100 })
+  })
+
+  it('stays in question when a line is lost that has shown nothing, and no longer than until it is told', () => {
+    const topic = new Topic('aaa@quote', 'aaa', 0)
+    const lost = carry(topic, openLine(1, 100), 10, 100)
+    const heir = carry(topic, openLine(2, 200), 90, 0)
+    bequeath(lost)
+    bequeath(heir)
+    expect(topic.inherited).to.deep.equal({ lastSeenMs: 100, lastReceivedMs: 100 })
+    topic.interrupt()
+    expect(topic.inherited).to.equal(null)
   })
 
   const NOW_MS = 100_000
