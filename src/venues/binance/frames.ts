@@ -14,8 +14,8 @@ export interface FrameParserOptions {
 
 /** Topics remembered; the venue allows 1,024 a connection. Beyond it the one remembered longest is looked up anew. */
 const TOPICS_MAX = 16_384
-/** A power of two. */
-const SLOTS = 8_192
+/** A power of two, several times the topics of 2,000 instruments: of two in one slot each makes the other be looked up. */
+const SLOTS = 65_536
 const QUOTE = 0x22
 const SAMPLE_LENGTH_MAX = 1_000
 const TOPIC_LENGTH_MAX = 120
