@@ -10,8 +10,8 @@ export interface RingLimits {
   readonly ageMsMax: number
 }
 
-/** Memory of a chunk beside what was sent. */
-const CHUNK_BYTES = 200
+/** Memory of a chunk beside its batch: its own, and the keys and the rest of the call that the batches share. */
+const CHUNK_BYTES = 400
 const NO_PARTS: readonly string[] = ['']
 
 /**
