@@ -16,12 +16,13 @@ export function carrierOn(topic: Topic, line: Line | null): Carrier | null {
  * Whether another line has shown data of the topic since this one's subscription was acknowledged, or the very event that
  * was this one's first: they overlap. Which of two sockets is read first is chance, so an event that both carry may have
  * come by the other before the acknowledgement did; of a stream that moves every two seconds the next one tells too late.
+ * A venue may send data before its reply: until the acknowledgement only that event shows it.
  */
 export function overlaps(carrier: Carrier): boolean {
   for (const other of carrier.topic.carriers) {
     if (other === carrier) continue
-    if (other.lastSeenMs >= carrier.ackedMs || (carrier.firstPlace > 0 && other.place >= carrier.firstPlace))
-      return true
+    if (carrier.ackedMs > 0 && other.lastSeenMs >= carrier.ackedMs) return true
+    if (carrier.firstPlace > 0 && other.place >= carrier.firstPlace) return true
   }
   return false
 }
@@ -95,7 +96,8 @@ export function handedOver(
   options: ConnectionsOptions,
 ): boolean {
   const old = carrierOn(topic, previous)
-  if (old === null || old.phase !== 'acked') return true
+  // Data may come before the acknowledgement.
+  if (old === null || (old.phase !== 'acked' && old.lastSeenMs === 0)) return true
   const carrier = carrierOn(topic, next)
   if (carrier === null || carrier.phase !== 'acked' || previous === null) return false
   if (previous.lastReceivedMs < carrier.ackedMs || (carrier.heldBackSinceMs > 0 && !overlaps(carrier))) return false

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { ManualClock } from '../../../src/lib/clock.ts'
-import { bequeath, coveredWithout, handedOver, hidesHole } from '../../../src/venues/connections/coverage.ts'
+import { bequeath, coveredWithout, handedOver, hidesHole, overlaps } from '../../../src/venues/connections/coverage.ts'
 import { Line, type LineOwner } from '../../../src/venues/connections/line.ts'
 import { defaultConnectionsOptions as options } from '../../../src/venues/connections/options.ts'
 import { Carrier, Topic } from '../../../src/venues/connections/topic.ts'
@@ -131,6 +131,22 @@ describe('coverage', () => {
     }
   })
 
+  it('is shown before the acknowledgement by the very same event alone', () => {
+    for (const [lastSeenMs, place, shown] of [
+      [0, 0, false],
+      [130, 6, false],
+      [130, 7, true],
+    ] as const) {
+      const topic = new Topic('aaa@quote', 'aaa', 0)
+      const old = carry(topic, openLine(1, 200), 10, lastSeenMs)
+      const next = carry(topic, openLine(2, 200), 0, 0)
+      old.reach(place)
+      next.reach(7)
+      next.lastSeenMs = 120
+      expect(overlaps(next), `${lastSeenMs} ${place}`).to.equal(shown)
+    }
+  })
+
   it('by a line that is itself gone does not count', () => {
     const topic = new Topic('aaa@trade', 'aaa', 0)
     const line = openLine(1, 100)
@@ -210,6 +226,8 @@ describe('coverage', () => {
     },
     { name: 'no data on either', old: [10, 0], next: [NOW_MS - 10, 0], done: true },
     { name: 'nothing acknowledged on the old one', old: [0, 0], next: [0, 0], done: true },
+    { name: 'data before the acknowledgement on the old one', old: [0, 50], next: [0, 0], done: false },
+    { name: 'such data, and data on the new one', old: [0, 50], next: [60, 70], done: true },
   ]
   for (const { name, old, next, done } of handoverCases) {
     it(`in a planned change, ${name}: ${done ? 'handed over' : 'waits'}`, () => {

@@ -29,6 +29,8 @@ export interface Faults {
   /** Topics whose SUBSCRIBE is answered with an error, the whole message with them. */
   bad: Set<string>
   noReply: boolean
+  /** The reply to a SUBSCRIBE comes so much later than the first data. */
+  replyDelayMs: number
   /** The topic's next frame is sent once, while it is being subscribed: the new connection gets it so much later, behind its acknowledgement. */
   between: { topic: string; delayMs: number } | null
 }
@@ -48,6 +50,7 @@ export class FakeVenue {
     mendedByResubscribe: false,
     bad: new Set(),
     noReply: false,
+    replyDelayMs: 0,
     between: null,
   }
   readonly handshakeTimesMs: number[] = []
@@ -171,7 +174,9 @@ export class FakeVenue {
     }
     const { between } = this.faults
     if (between === null || method !== 'SUBSCRIBE' || !params.includes(between.topic)) {
-      client.socket.send(JSON.stringify({ id, error: null }))
+      const reply = (): void => client.socket.send(JSON.stringify({ id, error: null }))
+      if (method === 'SUBSCRIBE' && this.faults.replyDelayMs > 0) setTimeout(reply, this.faults.replyDelayMs)
+      else reply()
       return
     }
     this.faults.between = null

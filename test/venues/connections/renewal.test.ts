@@ -182,6 +182,44 @@ describe('renewal of connections', () => {
     expect(sink.untold()).to.deep.equal([])
   })
 
+  it('tells such a hole too where the data of the new line comes before its acknowledgement', async () => {
+    const { connections, sink, acked } = start()
+    connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
+    await until(() => acked.length === 2)
+    venue.feedEvery(2, ['aaa@quote', 'bbb@quote'])
+    await until(() => sink.count('aaa@quote') > 0 && sink.count('bbb@quote') > 0)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    venue.faults.silentBelow = 1
+    venue.faults.silent.add('aaa@quote')
+    venue.faults.replyDelayMs = 40
+    venue.shutdown(old)
+    await until(() => venue.open.length === 1 && !venue.open.includes(old))
+    const before = sink.count('aaa@quote')
+    await until(() => sink.count('aaa@quote') > before + 10)
+    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@quote'], cause: 'lost' }])
+    expect(sink.untold()).to.deep.equal([])
+    expect(sink.missing('bbb@quote')).to.deep.equal([])
+  })
+
+  it('loses and interrupts nothing where data comes before the acknowledgement', async () => {
+    const { connections, sink, acked } = start()
+    venue.faults.replyDelayMs = 40
+    const topics = ['aaa@quote', 'bbb@quote']
+    connections.setTopics(new Set(topics))
+    venue.feedEvery(2, topics)
+    await until(() => topics.every((topic) => sink.count(topic) > 0))
+    expect(acked).to.deep.equal([])
+    for (let round = 1; round <= 5; round++) {
+      const client = venue.open[0]
+      if (!client) throw new Error('expected an open connection')
+      venue.shutdown(client)
+      await until(() => venue.clients.length === round + 1 && venue.open.length === 1 && !venue.open.includes(client))
+    }
+    expect(sink.interruptions).to.deep.equal([])
+    for (const topic of topics) expect(sink.missing(topic), topic).to.deep.equal([])
+  })
+
   it('tells what was missed when the old line goes half-open before the new one is there', async () => {
     const { connections, sink, acked } = start()
     connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
