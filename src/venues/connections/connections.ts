@@ -236,8 +236,9 @@ export class Connections implements LineOwner, RepairOwner {
   /** The line carries these no longer; what no other one covers is interrupted. */
   #lose(line: Line, carriers: Iterable<Carrier>, cause: 'disconnect' | 'overflow' | 'lost'): void {
     const lost: string[] = []
-    for (const { topic } of carriers) {
-      if (coveredWithout(topic, line)) continue
+    for (const { topic, lastSeenMs } of carriers) {
+      // Where the line itself goes on, nobody knows since when it does so without them.
+      if (coveredWithout(topic, line, cause === 'lost' ? lastSeenMs : line.lastReceivedMs)) continue
       topic.ackedAtUs = null
       if (topic.interrupt()) lost.push(topic.name)
     }
@@ -342,6 +343,7 @@ export class Connections implements LineOwner, RepairOwner {
 
   subscriptionsDiffer(line: Line, strangers: readonly string[], missing: readonly Carrier[]): void {
     this.#reports.differing(line, strangers, missing.length)
+    for (const carrier of missing) bequeath(carrier, carrier.lastSeenMs)
     this.#lose(line, missing, 'lost')
   }
 

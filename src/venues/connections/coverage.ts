@@ -45,14 +45,15 @@ export function silencedBeside(carrier: Carrier): readonly Topic[] {
 /**
  * Whether what `lost` carried of a topic came by another line all the time, since the interruption told last: either the
  * other subscription was acknowledged while `lost` still delivered, or all the data since then is the other's. Whatever
- * ended it, a line is known to have delivered until its last byte and no longer.
+ * ended it, a line is known to have delivered until its last byte and no longer; where the line goes on without the topic,
+ * until the topic's last data.
  */
-export function coveredWithout(topic: Topic, lost: Line): boolean {
+export function coveredWithout(topic: Topic, lost: Line, untilMs = lost.lastReceivedMs): boolean {
   const lostGaveNothing = (carrierOn(topic, lost)?.lastSeenMs ?? 0) === 0
   for (const carrier of topic.carriers) {
     if (carrier.line === lost || carrier.line.state !== 'open' || carrier.phase !== 'acked') continue
     if (carrier.heldBackSinceMs > 0 && !overlaps(carrier)) continue
-    if (carrier.ackedMs <= lost.lastReceivedMs || (lostGaveNothing && carrier.lastSeenMs > 0)) return true
+    if (carrier.ackedMs <= untilMs || (lostGaveNothing && carrier.lastSeenMs > 0)) return true
   }
   return false
 }
@@ -61,10 +62,10 @@ export function coveredWithout(topic: Topic, lost: Line): boolean {
  * The only line that had shown data of the topic is lost, and what covers it does so by its acknowledgement alone: it may
  * have been silent all the time, as a line is that turned deaf before. The next data shows it, see `hidesHole`.
  */
-export function bequeath(lost: Carrier): void {
-  const { topic, line, lastSeenMs } = lost
+export function bequeath(lost: Carrier, untilMs = lost.line.lastReceivedMs): void {
+  const { topic, lastSeenMs } = lost
   if (lastSeenMs === 0 || topic.carriers.some((other) => other !== lost && hasDelivered(other))) return
-  topic.inherited = { lastSeenMs, lastReceivedMs: line.lastReceivedMs }
+  topic.inherited = { lastSeenMs, lastReceivedMs: untilMs }
 }
 
 /** What is left out while on probation shows nothing yet. */

@@ -53,7 +53,7 @@ export interface LineOwner {
   topicsUnsubscribed(line: Line, names: readonly string[]): void
   unsubscribeRefused(line: Line, names: readonly string[], error: string): void
   sinkSaturated(): void
-  /** The venue believes otherwise: it carries `strangers`, and does not carry `missing`; both are being mended. */
+  /** The venue believes otherwise: it carries `strangers`, and does not carry `missing`; both are mended behind this call. */
   subscriptionsDiffer(line: Line, strangers: readonly string[], missing: readonly Carrier[]): void
   /** The venue answered the handshake with 429 or 418. */
   connectsRefused(status: number, retryAfterMs: number | null): void
@@ -421,8 +421,9 @@ export class Line {
     const { strangers, missing } = differenceOf(this.carriers, topics)
     if (strangers.length + missing.length === 0) return
     for (const name of strangers) this.#unsubscribe(name)
-    for (const carrier of missing) this.#requeue(carrier)
+    // Before they are queued anew: what they have shown decides what is lost.
     owner.subscriptionsDiffer(this, strangers, missing)
+    for (const carrier of missing) this.#requeue(carrier)
     this.flush()
   }
 

@@ -147,6 +147,22 @@ describe('coverage', () => {
     }
   })
 
+  it('is asked for since the last data of a topic that its line goes on without', () => {
+    for (const [lastSeenMs, covered] of [
+      [0, false],
+      [119, false],
+      [120, true],
+    ] as const) {
+      const topic = new Topic('aaa@quote', 'aaa', 0)
+      const line = openLine(1, 200)
+      const lost = carry(topic, line, 10, lastSeenMs)
+      const other = carry(topic, openLine(2, 200), 120, 0)
+      expect(coveredWithout(topic, line, lastSeenMs), `${lastSeenMs}`).to.equal(covered)
+      bequeath(lost, lastSeenMs)
+      if (covered) expect(hidesHole(other, 200, options), 'not learnt').to.equal(true)
+    }
+  })
+
   it('by a line that is itself gone does not count', () => {
     const topic = new Topic('aaa@trade', 'aaa', 0)
     const line = openLine(1, 100)

@@ -220,6 +220,54 @@ describe('renewal of connections', () => {
     for (const topic of topics) expect(sink.missing(topic), topic).to.deep.equal([])
   })
 
+  it('tells the hole of a topic that the venue turns out to have dropped, although the new line is there by then', async () => {
+    const { connections, sink, acked } = start({ reconcileMs: 50, overlapMs: 20_000, staleFloorMs: 20_000 })
+    connections.setTopics(new Set(['slow@quote', 'aaa@quote']))
+    await until(() => acked.length === 2)
+    venue.feedEvery(5, ['aaa@quote'])
+    venue.feed('slow@quote')
+    await until(() => sink.count('slow@quote') === 1)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    venue.faults.silentBelow = 1
+    venue.faults.silent.add('slow@quote')
+    venue.feed('slow@quote')
+    venue.shutdown(old)
+    await until(() => acked.length === 4)
+    old.topics.delete('slow@quote')
+    await until(() => old.topics.has('slow@quote'))
+    venue.feed('slow@quote')
+    await until(() => (sink.numbers.get('slow@quote') ?? []).includes(3))
+    expect(sink.interruptions).to.deep.equal([{ topics: ['slow@quote'], cause: 'lost' }])
+    expect(sink.untold()).to.deep.equal([])
+    expect(sink.missing('aaa@quote')).to.deep.equal([])
+  })
+
+  it('tells the hole of a topic that the venue drops beside a new line that is silent', async () => {
+    const { connections, sink, acked } = start({ reconcileMs: 50, overlapMs: 20_000, staleFloorMs: 20_000 })
+    connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
+    await until(() => acked.length === 2)
+    venue.feedEvery(5, ['aaa@quote', 'bbb@quote'])
+    await until(() => sink.count('aaa@quote') > 0)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    venue.faults.silentFrom = 1
+    venue.faults.silent.add('aaa@quote')
+    venue.shutdown(old)
+    await until(() => acked.length === 4)
+    const count = sink.count('aaa@quote')
+    await until(() => sink.count('aaa@quote') > count + 20)
+    old.topics.delete('aaa@quote')
+    const other = venue.lastNumber('bbb@quote')
+    await until(() => old.topics.has('aaa@quote') && venue.lastNumber('bbb@quote') > other)
+    const again = sink.count('aaa@quote')
+    await until(() => sink.count('aaa@quote') > again + 5)
+    expect(sink.missing('aaa@quote').length).to.be.greaterThan(0)
+    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@quote'], cause: 'lost' }])
+    expect(sink.untold()).to.deep.equal([])
+    expect(sink.missing('bbb@quote')).to.deep.equal([])
+  })
+
   it('tells what was missed when the old line goes half-open before the new one is there', async () => {
     const { connections, sink, acked } = start()
     connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
