@@ -2,7 +2,7 @@ import { backoffMs } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { StreamProtocol, VenueSink } from '../venue.ts'
 import { ConnectAttempts } from './attempts.ts'
-import { areHandedOver, bequeath, coveredWithout, hidesHole, overlaps, silencedBeside } from './coverage.ts'
+import { areHandedOver, bequeath, besideHeir, coveredWithout, hidesHole, overlaps, silencedBeside } from './coverage.ts'
 import type { Staleness } from './freshness.ts'
 import { Layout } from './layout.ts'
 import { Line, type LineEnd, type LineOwner, type Tick } from './line.ts'
@@ -227,7 +227,7 @@ export class Connections implements LineOwner, RepairOwner {
     }
     if (end === 'closed') return
     if (end !== 'retired') this.#reports.lost(line, end, detail)
-    if (end !== 'retired') for (const carrier of line.carriers.values()) bequeath(carrier)
+    for (const carrier of line.carriers.values()) bequeath(carrier, end === 'retired')
     this.#lose(line, line.carriers.values(), end === 'overflow' ? 'overflow' : 'disconnect')
     const slot = this.#layout.slots.get(line.slotId)
     if (slot && end !== 'retired') this.#replaceLost(slot, line)
@@ -287,9 +287,10 @@ export class Connections implements LineOwner, RepairOwner {
   topicFlowed(carrier: Carrier): void {
     const { topic } = carrier
     if (hidesHole(carrier, this.#tick.nowMs, this.#options)) this.#tellInterrupted(interruptAll([topic]), 'lost')
-    topic.inherited = null
+    const isBesideHeir = besideHeir(carrier)
+    if (!isBesideHeir) topic.inherited = null
     if (topic.flowing) {
-      carrier.onProbation = topic.carriers.some((other) => other !== carrier && other.lastSeenMs > 0)
+      carrier.onProbation = isBesideHeir || topic.carriers.some((other) => other !== carrier && other.lastSeenMs > 0)
       return
     }
     topic.flowing = true
@@ -343,7 +344,7 @@ export class Connections implements LineOwner, RepairOwner {
 
   subscriptionsDiffer(line: Line, strangers: readonly string[], missing: readonly Carrier[]): void {
     this.#reports.differing(line, strangers, missing.length)
-    for (const carrier of missing) bequeath(carrier, carrier.lastSeenMs)
+    for (const carrier of missing) bequeath(carrier, false, carrier.lastSeenMs)
     this.#lose(line, missing, 'lost')
   }
 

@@ -59,13 +59,17 @@ export function coveredWithout(topic: Topic, lost: Line, untilMs = lost.lastRece
 }
 
 /**
- * The only line that had shown data of the topic is lost, and what covers it does so by its acknowledgement alone: it may
- * have been silent all the time, as a line is that turned deaf before. The next data shows it, see `hidesHole`.
+ * The only line that had shown data of the topic goes, and what covers it does so by its acknowledgement alone: it may
+ * have been silent all the time, as a line is that turned deaf before, or in a planned change one to which the topic was
+ * handed over as quiet. The next data shows it, see `hidesHole`.
  */
-export function bequeath(lost: Carrier, untilMs = lost.line.lastReceivedMs): void {
-  const { topic, lastSeenMs } = lost
-  if (lastSeenMs === 0 || topic.carriers.some((other) => other !== lost && hasDelivered(other))) return
-  topic.inherited = { lastSeenMs, lastReceivedMs: untilMs }
+export function bequeath(from: Carrier, isPlanned = false, lastReceivedMs = from.line.lastReceivedMs): void {
+  const { topic, lastSeenMs } = from
+  if (topic.carriers.some((other) => other !== from && hasDelivered(other))) return
+  if (lastSeenMs > 0) topic.inherited = { lastSeenMs, lastReceivedMs, isPlanned }
+  // An heir that has had nothing to show covers the time until its own end.
+  else if (topic.inherited?.isPlanned && isHeir(from))
+    topic.inherited = { ...topic.inherited, lastReceivedMs, isPlanned }
 }
 
 /** What is left out while on probation shows nothing yet. */
@@ -73,15 +77,29 @@ function hasDelivered(carrier: Carrier): boolean {
   return carrier.lastSeenMs > 0 && (carrier.heldBackSinceMs === 0 || overlaps(carrier))
 }
 
+function isHeir({ topic: { inherited }, phase, ackedMs }: Carrier): boolean {
+  return inherited !== null && phase === 'acked' && ackedMs <= inherited.lastReceivedMs
+}
+
 /**
- * Whether the first data since a line was lost follows a hole. By a line that was to cover it: if it let wait for longer
- * than is usual. By one that came later: always, because those that were to cover the time between have shown nothing.
+ * Whether the first data of a topic comes by a line that came later, beside one that is to cover it since a planned change
+ * and has shown nothing: because it is silent, or because the other socket was read first.
+ */
+export function besideHeir(carrier: Carrier): boolean {
+  const { inherited, carriers } = carrier.topic
+  return inherited?.isPlanned === true && !isHeir(carrier) && carriers.some(isHeir)
+}
+
+/**
+ * Whether the first data since a line went follows a hole. By a line that was to cover it: if the other was lost, and it
+ * let wait for longer than is usual. By one that came later: always, because those that were to cover the time between
+ * have shown nothing; unless one of them is still there to do so.
  */
 export function hidesHole(carrier: Carrier, nowMs: number, options: ConnectionsOptions): boolean {
-  const { inherited, freshness } = carrier.topic
+  const { inherited, freshness, carriers } = carrier.topic
   if (inherited === null) return false
-  const isHeir = carrier.phase === 'acked' && carrier.ackedMs <= inherited.lastReceivedMs
-  return !isHeir || hidesLoss(freshness, nowMs - inherited.lastSeenMs, options)
+  if (!inherited.isPlanned) return !isHeir(carrier) || hidesLoss(freshness, nowMs - inherited.lastSeenMs, options)
+  return !carriers.some((other) => isHeir(other) || (other !== carrier && hasDelivered(other)))
 }
 
 /**

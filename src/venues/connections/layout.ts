@@ -1,4 +1,5 @@
 import { SIGNS, type StreamProtocol } from '../venue.ts'
+import { bequeath } from './coverage.ts'
 import type { ConnectionsOptions } from './options.ts'
 import { placeGroup } from './packing.ts'
 import { type Group, Slot } from './slot.ts'
@@ -65,7 +66,9 @@ export class Layout {
     this.moving.delete(group)
     for (const topic of group.topics.values()) {
       for (const carrier of [...topic.carriers]) {
-        if (carrier.line.slotId !== group.slot.id) carrier.line.unwant(carrier)
+        if (carrier.line.slotId === group.slot.id) continue
+        bequeath(carrier, true)
+        carrier.line.unwant(carrier)
       }
     }
   }

@@ -20,6 +20,15 @@ export interface Witness {
   readonly sign: Sign
 }
 
+/** What the line that had shown data of a topic last leaves behind where no other one has shown any; see `bequeath`. */
+export interface Bequest {
+  readonly lastSeenMs: number
+  /** Who was acknowledged by then is an heir: it is to cover the topic from there on. */
+  readonly lastReceivedMs: number
+  /** It went in a planned change: how long the first data lets wait says nothing, a quiet stream does so too. */
+  readonly isPlanned: boolean
+}
+
 /** A native topic that is wanted, whichever lines carry it at the moment. */
 export class Topic {
   readonly name: string
@@ -32,8 +41,8 @@ export class Topic {
   /** Data was delivered since the last interruption that was told. */
   flowing = false
   readonly carriers: Carrier[] = []
-  /** When a lost line had last shown data, and received anything, while nothing has shown data since; null: no such thing. See `bequeath`. */
-  inherited: { readonly lastSeenMs: number; readonly lastReceivedMs: number } | null = null
+  /** While nothing has shown data since; null: no such thing. */
+  inherited: Bequest | null = null
   readonly freshness: Freshness = newFreshness()
   readonly repair: Repair = { stale: null, step: 'none', attempt: 0, nextAtMs: 0, mendedAtMs: 0 }
   /** Error replies in a row. */

@@ -1,6 +1,13 @@
 import { expect } from 'chai'
 import { ManualClock } from '../../../src/lib/clock.ts'
-import { bequeath, coveredWithout, handedOver, hidesHole, overlaps } from '../../../src/venues/connections/coverage.ts'
+import {
+  bequeath,
+  besideHeir,
+  coveredWithout,
+  handedOver,
+  hidesHole,
+  overlaps,
+} from '../../../src/venues/connections/coverage.ts'
 import { Line, type LineOwner } from '../../../src/venues/connections/line.ts'
 import { defaultConnectionsOptions as options } from '../../../src/venues/connections/options.ts'
 import { Carrier, Topic } from '../../../src/venues/connections/topic.ts'
@@ -158,7 +165,7 @@ describe('coverage', () => {
       const lost = carry(topic, line, 10, lastSeenMs)
       const other = carry(topic, openLine(2, 200), 120, 0)
       expect(coveredWithout(topic, line, lastSeenMs), `${lastSeenMs}`).to.equal(covered)
-      bequeath(lost, lastSeenMs)
+      bequeath(lost, false, lastSeenMs)
       if (covered) expect(hidesHole(other, 200, options), 'not learnt').to.equal(true)
     }
   })
@@ -204,7 +211,7 @@ describe('coverage', () => {
     expect(topic.inherited).to.equal(null)
     other.heldBackSinceMs = 160
     bequeath(lost)
-    expect(topic.inherited).to.deep.equal({ lastSeenMs: 100, lastReceivedMs: 100 })
+    expect(topic.inherited).to.deep.equal({ lastSeenMs: 100, lastReceivedMs: 100, isPlanned: false })
   })
 
   it('stays in question when a line is lost that has shown nothing, and no longer than until it is told', () => {
@@ -213,9 +220,48 @@ describe('coverage', () => {
     const heir = carry(topic, openLine(2, 200), 90, 0)
     bequeath(lost)
     bequeath(heir)
-    expect(topic.inherited).to.deep.equal({ lastSeenMs: 100, lastReceivedMs: 100 })
+    expect(topic.inherited).to.deep.equal({ lastSeenMs: 100, lastReceivedMs: 100, isPlanned: false })
     topic.interrupt()
     expect(topic.inherited).to.equal(null)
+  })
+
+  it('is no question of time when the line went in a planned change', () => {
+    const topic = new Topic('aaa@quote', 'aaa', 0)
+    const lost = carry(topic, openLine(1, LOST_MS), 10, LOST_SEEN_MS)
+    const heir = carry(topic, openLine(2, LOST_MS), 5_000, 0)
+    bequeath(lost, true)
+    topic.carriers.shift()
+    expect(hidesHole(heir, 1_000_000, options)).to.equal(false)
+    expect(besideHeir(heir)).to.equal(false)
+  })
+
+  it('depends on the heir of such a change for as long as there is one, when a later line is the first', () => {
+    const topic = new Topic('aaa@quote', 'aaa', 0)
+    const lost = carry(topic, openLine(1, LOST_MS), 10, LOST_SEEN_MS)
+    const heir = carry(topic, openLine(2, LOST_MS), 5_000, 0)
+    const later = carry(topic, openLine(3, LOST_MS), LOST_MS + 1, 0)
+    bequeath(lost, true)
+    topic.carriers.shift()
+    expect(hidesHole(later, 10_010, options)).to.equal(false)
+    expect(besideHeir(later)).to.equal(true)
+    heir.phase = 'queued'
+    expect(hidesHole(later, 10_010, options)).to.equal(true)
+    expect(besideHeir(later)).to.equal(false)
+  })
+
+  it('passes on from heir to heir in planned changes, and counts as a loss from the first loss on', () => {
+    const topic = new Topic('aaa@quote', 'aaa', 0)
+    const lost = carry(topic, openLine(1, 100), 10, 100)
+    const second = carry(topic, openLine(2, 200), 90, 0)
+    bequeath(lost, true)
+    topic.carriers.shift()
+    bequeath(second, true)
+    expect(topic.inherited).to.deep.equal({ lastSeenMs: 100, lastReceivedMs: 200, isPlanned: true })
+    topic.carriers.shift()
+    bequeath(carry(topic, openLine(3, 300), 201, 0), true)
+    expect(topic.inherited?.lastReceivedMs, 'came later').to.equal(200)
+    bequeath(carry(topic, openLine(4, 400), 150, 0))
+    expect(topic.inherited).to.deep.equal({ lastSeenMs: 100, lastReceivedMs: 400, isPlanned: false })
   })
 
   const NOW_MS = 100_000

@@ -87,10 +87,16 @@ export class FakeVenue {
 
   /** Sends the next numbered frame of a topic to everyone who is subscribed and is not to be kept in silence. */
   feed(topic: string): void {
+    this.feedLate(topic, null)()
+  }
+
+  /** The same, but for one connection that gets it with the call of what is returned. */
+  feedLate(topic: string, late: Client | null): () => void {
     const frame = this.#next(topic)
     for (const client of this.open) {
-      if (client.topics.has(topic) && !this.#isSilent(client, topic)) client.socket.send(frame)
+      if (client !== late && client.topics.has(topic) && !this.#isSilent(client, topic)) client.socket.send(frame)
     }
+    return () => late?.socket.send(frame)
   }
 
   lastNumber(topic: string): number {

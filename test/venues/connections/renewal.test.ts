@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import type { FakeVenue } from './fake-venue.ts'
+import type { Client, FakeVenue } from './fake-venue.ts'
 import { until, useVenue } from './support.ts'
 
 describe('renewal of connections', () => {
@@ -266,6 +266,100 @@ describe('renewal of connections', () => {
     expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@quote'], cause: 'lost' }])
     expect(sink.untold()).to.deep.equal([])
     expect(sink.missing('bbb@quote')).to.deep.equal([])
+  })
+
+  /** A quiet stream has shown data on the first line alone, which is retired; answers the second one. */
+  async function renewQuiet(topics: readonly string[], acked: readonly string[]): Promise<Client> {
+    await until(() => acked.length === topics.length)
+    venue.feed('slow@quote')
+    const [first] = venue.clients
+    if (!first) throw new Error('expected a connection')
+    venue.shutdown(first)
+    await until(() => acked.length === 2 * topics.length && venue.open.length === 1)
+    const [second] = venue.open
+    if (!second || second === first) throw new Error('expected another connection')
+    return second
+  }
+
+  it('tells the hole of a quiet topic that was silent on the new line from the beginning, as the line after it shows', async () => {
+    const { connections, sink, acked } = start({ lingerMs: 300 })
+    const topics = ['slow@quote', 'aaa@quote']
+    connections.setTopics(new Set(topics))
+    venue.feedEvery(5, ['aaa@quote'])
+    const second = await renewQuiet(topics, acked)
+    second.topics.delete('slow@quote')
+    venue.feed('slow@quote')
+    venue.shutdown(second)
+    await until(() => acked.length === 6)
+    venue.feedEvery(5, topics)
+    await until(() => sink.count('slow@quote') > 5)
+    expect(sink.missing('slow@quote').length).to.be.greaterThan(0)
+    expect(sink.interruptions).to.deep.equal([{ topics: ['slow@quote'], cause: 'lost' }])
+    expect(sink.untold()).to.deep.equal([])
+    expect(sink.missing('aaa@quote')).to.deep.equal([])
+  })
+
+  it('tells the hole of a quiet topic when the new line goes half-open before it has shown any', async () => {
+    const { connections, sink, acked } = start({ lingerMs: 100, overlapMs: 50 })
+    const topics = ['slow@quote', 'other@quote']
+    connections.setTopics(new Set(topics))
+    const second = await renewQuiet(topics, acked)
+    venue.shutdown(second)
+    venue.freeze(second)
+    venue.feed('slow@quote')
+    await until(() => acked.length === 6)
+    venue.feed('slow@quote')
+    await until(() => connections.status().connections.length === 1)
+    venue.feed('slow@quote')
+    await until(() => (sink.numbers.get('slow@quote') ?? []).includes(4))
+    expect(sink.untold()).to.deep.equal([])
+    expect(sink.interruptions).to.deep.equal([{ topics: ['slow@quote'], cause: 'disconnect' }])
+  })
+
+  it('interrupts no quiet topic, whichever line is the first to show what comes at last', async () => {
+    const { connections, sink, acked } = start({ lingerMs: 200, probationMs: 5_000 })
+    const topics = ['slow@quote', 'aaa@quote']
+    connections.setTopics(new Set(topics))
+    venue.feedEvery(5, ['aaa@quote'])
+    let line = await renewQuiet(topics, acked)
+    for (let round = 2; round <= 4; round++) {
+      venue.shutdown(line)
+      await until(() => acked.length === 2 * round + 2)
+      // In the last overlap the newer line is the first.
+      if (round === 4) {
+        const late = venue.feedLate('slow@quote', line)
+        const count = sink.count('aaa@quote')
+        await until(() => sink.count('aaa@quote') > count + 20)
+        expect(sink.count('slow@quote')).to.equal(1)
+        late()
+        await until(() => sink.count('slow@quote') === 2)
+      }
+      await until(() => venue.open.length === 1 && venue.open[0] !== line)
+      const [next] = venue.open
+      if (!next) throw new Error('expected a connection')
+      line = next
+    }
+    venue.feed('slow@quote')
+    await until(() => sink.count('slow@quote') === 3)
+    expect(sink.interruptions).to.deep.equal([])
+    expect(sink.missing('slow@quote')).to.deep.equal([])
+  })
+
+  it('interrupts no quiet topic that shows nothing over several lines', async () => {
+    const { connections, sink, acked } = start()
+    const topics = ['slow@quote', 'aaa@quote']
+    connections.setTopics(new Set(topics))
+    venue.feedEvery(5, ['aaa@quote'])
+    let line = await renewQuiet(topics, acked)
+    for (let round = 2; round <= 5; round++) {
+      const last = line
+      venue.shutdown(last)
+      await until(() => acked.length === 2 * round + 2 && venue.open.length === 1 && venue.open[0] !== last)
+      line = venue.open[0] ?? last
+    }
+    venue.feed('slow@quote')
+    await until(() => sink.count('slow@quote') === 2)
+    expect(sink.interruptions).to.deep.equal([])
   })
 
   it('tells what was missed when the old line goes half-open before the new one is there', async () => {

@@ -246,4 +246,28 @@ describe('topics acknowledged and silent', () => {
     expect(told).to.have.length(2)
     for (const topic of ['aaa@trade', 'aaa@depth', 'bbb@trade']) expect(sink.missing(topic), topic).to.deep.equal([])
   })
+
+  it('take a quiet one along, and its hole is told when it turns out to be silent where they went', async () => {
+    const { connections, sink, acked } = start({ lingerMs: 300 })
+    connections.setTopics(new Set(['aaa@depth', 'aaa@quote', 'bbb@trade']))
+    await until(() => acked.length === 3)
+    venue.feed('aaa@quote')
+    venue.feedEvery(5, ['aaa@depth', 'bbb@trade'])
+    await until(() => sink.count('aaa@depth') > 50 && sink.count('aaa@quote') === 1)
+    const [old] = venue.clients
+    venue.faults.silentBelow = 1
+    venue.faults.silent.add('aaa@depth')
+    await until(() => venue.clients.length === 2 && old?.topics.size === 1)
+    const second = venue.clients[1]
+    if (!second) throw new Error('expected a second connection')
+    second.topics.delete('aaa@quote')
+    venue.feed('aaa@quote')
+    venue.shutdown(second)
+    await until(() => venue.clients[2]?.topics.has('aaa@quote') === true)
+    venue.feedEvery(5, ['aaa@depth', 'aaa@quote', 'bbb@trade'])
+    await until(() => sink.count('aaa@quote') > 5)
+    expect(sink.missing('aaa@quote').length).to.be.greaterThan(0)
+    expect(sink.untold()).to.deep.equal([])
+    expect(sink.interruptions.filter(({ topics: lost }) => lost.includes('aaa@quote'))).to.have.length(1)
+  })
 })
