@@ -316,7 +316,7 @@ export const metrics = {
   }),
   venueHeldBackEvents: new Counter({
     name: 'meltica_venue_held_back_events_total',
-    help: 'Events of a replacing connection left out, because the one it replaces had not shown that it still delivers',
+    help: 'Events of a replacing connection held back until the one it replaces has shown that it still delivers',
     labelNames: ['market'] as const,
     registers,
   }),

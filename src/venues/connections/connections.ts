@@ -1,6 +1,6 @@
 import { backoffMs } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
-import type { StreamProtocol, VenueSink } from '../venue.ts'
+import type { StreamProtocol, VenueEvent, VenueSink } from '../venue.ts'
 import { ConnectAttempts } from './attempts.ts'
 import { areHandedOver, bequeath, besideHeir, coveredWithout, hidesHole, overlaps, silencedBeside } from './coverage.ts'
 import type { Staleness } from './freshness.ts'
@@ -301,24 +301,21 @@ export class Connections implements LineOwner, RepairOwner {
   /**
    * Data of a topic that another line carries too. Best prices, statistics and bars have no numbering that shows a hole,
    * so until the other line has shown that it still delivers, nobody knows whether the two overlap: the other may have
-   * fallen silent before this one began. What comes meanwhile is left out. If the other delivers, it is there already;
-   * if not within `probationMs`, the hole is told and ends with what comes now.
+   * fallen silent before this one began. What comes meanwhile is held back until the other has shown as much; of what is still
+   * on its way there everything is here then. If it shows nothing within `probationMs`, the hole is told and ends with what was
+   * held back.
    */
-  takesOver(carrier: Carrier): boolean {
-    const { topic } = carrier
+  takesOver(carrier: Carrier): readonly VenueEvent[] | null {
+    const { topic, heldBackSinceMs } = carrier
+    if (topic.carriers.length === 1 || overlaps(carrier)) return carrier.release()
     const nowMs = this.#tick.nowMs
-    if (topic.carriers.length === 1 || overlaps(carrier)) {
-      carrier.onProbation = false
-      carrier.heldBackSinceMs = 0
-      return true
-    }
-    if (carrier.heldBackSinceMs === 0) carrier.heldBackSinceMs = nowMs
-    if (nowMs - carrier.heldBackSinceMs < this.#options.probationMs) return false
+    if (heldBackSinceMs === 0 || nowMs - heldBackSinceMs < this.#options.probationMs) return null
+    const held = carrier.release()
     this.#tellInterrupted(interruptAll(silencedBeside(carrier)), 'lost')
-    // This very event follows the hole, so what is lost from here on is another one.
+    // What was held back follows the hole, so what is lost from here on is another one.
     carrier.lastSeenMs = nowMs
     this.topicFlowed(carrier)
-    return true
+    return held
   }
 
   topicRefused(carrier: Carrier, error: string, together: number): void {

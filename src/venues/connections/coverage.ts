@@ -13,16 +13,17 @@ export function carrierOn(topic: Topic, line: Line | null): Carrier | null {
 }
 
 /**
- * Whether another line has shown data of the topic since this one's subscription was acknowledged, or the very event that
- * was this one's first: they overlap. Which of two sockets is read first is chance, so an event that both carry may have
- * come by the other before the acknowledgement did; of a stream that moves every two seconds the next one tells too late.
- * A venue may send data before its reply: until the acknowledgement only that event shows it.
+ * Whether what this line has shown first came by another line too, so that nothing is missing between the two. One line may lag
+ * behind the other by more than the time between two events: what shows it is the very event, not the time. Where events do
+ * not say where they stand, data since the acknowledgement must do.
  */
 export function overlaps(carrier: Carrier): boolean {
-  for (const other of carrier.topic.carriers) {
+  const { firstPlace, ackedMs, topic } = carrier
+  for (const other of topic.carriers) {
     if (other === carrier) continue
-    if (carrier.ackedMs > 0 && other.lastSeenMs >= carrier.ackedMs) return true
-    if (carrier.firstPlace > 0 && other.place >= carrier.firstPlace) return true
+    const isThere =
+      firstPlace > 0 && other.place > 0 ? other.place >= firstPlace : ackedMs > 0 && other.lastSeenMs >= ackedMs
+    if (isThere) return true
   }
   return false
 }
@@ -72,7 +73,7 @@ export function bequeath(from: Carrier, isPlanned = false, lastReceivedMs = from
     topic.inherited = { ...topic.inherited, lastReceivedMs, isPlanned }
 }
 
-/** What is left out while on probation shows nothing yet. */
+/** What is held back while on probation shows nothing yet. */
 function hasDelivered(carrier: Carrier): boolean {
   return carrier.lastSeenMs > 0 && (carrier.heldBackSinceMs === 0 || overlaps(carrier))
 }
@@ -119,7 +120,7 @@ export function handedOver(
   if (old === null || (old.phase !== 'acked' && old.lastSeenMs === 0)) return true
   const carrier = carrierOn(topic, next)
   if (carrier === null || carrier.phase !== 'acked' || previous === null) return false
-  if (previous.lastReceivedMs < carrier.ackedMs || (carrier.heldBackSinceMs > 0 && !overlaps(carrier))) return false
+  if (previous.lastReceivedMs < carrier.ackedMs || carrier.heldBackSinceMs > 0) return false
   if (carrier.lastSeenMs > 0 || old.lastSeenMs === 0) return true
   // Where the old line has fallen silent too, there is nothing to wait for.
   const silentMs = nowMs - Math.max(old.lastSeenMs, carrier.ackedMs)

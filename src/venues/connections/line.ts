@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import type { Clock } from '../../lib/clock.ts'
-import type { StreamProtocol, VenueSink } from '../venue.ts'
+import type { StreamProtocol, VenueEvent, VenueSink } from '../venue.ts'
 import type { ConnectionsOptions } from './options.ts'
 import { SlidingWindow } from './outbound.ts'
 import { due, NO_BATCH_BOUND, takeBatch, unbounded } from './packing.ts'
@@ -46,8 +46,8 @@ export interface LineOwner {
   topicAcked(carrier: Carrier): void
   /** The first data of a topic on this line; told before the event goes to the sink. */
   topicFlowed(carrier: Carrier): void
-  /** Data of a topic on probation: whether it may go to the sink. */
-  takesOver(carrier: Carrier): boolean
+  /** Data of a topic on probation: what was held back of it and goes to the sink now, before anything else of it; null: it is held back. */
+  takesOver(carrier: Carrier): readonly VenueEvent[] | null
   /** `together` is how many shared the refused message; one of them may be to blame. */
   topicRefused(carrier: Carrier, error: string, together: number): void
   topicsUnsubscribed(line: Line, names: readonly string[]): void
@@ -101,6 +101,8 @@ export class Line {
   readonly #parts: LineParts
   readonly #outbound: SlidingWindow
   readonly #pending = new Map<number, Pending>()
+  /** Of these events are held back. */
+  readonly #holding = new Set<Carrier>()
   readonly #toSubscribe = new Set<Carrier>()
   readonly #toUnsubscribe = new Set<string>()
   /** Topics whose UNSUBSCRIBE waits or is not answered. */
@@ -280,6 +282,11 @@ export class Line {
       this.#socket?.ping()
     }
     this.flush()
+    // A stream that is quiet now brings no event with which the last ones could go.
+    for (const carrier of this.#holding) {
+      if (carrier.heldBackSinceMs === 0) this.#holding.delete(carrier)
+      else this.#release(carrier)
+    }
     if (nowMs >= this.#listAtMs && this.#isAtRest && this.#outbound.take(nowMs, options.outboundReserve)) {
       const id = this.#nextId++
       this.#pending.set(id, { carriers: [], unsubscribed: [], sentMs: nowMs, lists: true })
@@ -356,7 +363,9 @@ export class Line {
           carrier.lastSeenMs = tick.nowMs
           this.lastEventMs = tick.nowMs
           // Contiguous ids tell by themselves what is missing before an event.
-          if (carrier.onProbation && kind !== 'trade' && kind !== 'delta' && !owner.takesOver(carrier)) {
+          if (carrier.onProbation && kind !== 'trade' && kind !== 'delta' && !this.#release(carrier)) {
+            carrier.holdBack(frame.event, tick.nowMs)
+            this.#holding.add(carrier)
             counts.heldBackEvents += 1
             return
           }
@@ -375,6 +384,16 @@ export class Line {
         owner.lineShutdown(this)
         return
     }
+  }
+
+  /** Sends on what was held back of it, if it need not be any longer. */
+  #release(carrier: Carrier): boolean {
+    const { owner, sink } = this.#parts
+    const held = owner.takesOver(carrier)
+    if (held === null) return false
+    this.#holding.delete(carrier)
+    for (const event of held) sink.event(event, this.generation)
+    return true
   }
 
   #onReply(id: number, error: string | null, topics: readonly string[] | null): void {
@@ -449,6 +468,7 @@ export class Line {
     carrier.ackedMs = 0
     carrier.lastSeenMs = 0
     carrier.place = 0
+    carrier.letGo()
     this.#toSubscribe.add(carrier)
   }
 
@@ -476,6 +496,7 @@ export class Line {
 
   #forget(carrier: Carrier): void {
     this.carriers.delete(carrier.name)
+    this.#holding.delete(carrier)
     const at = carrier.topic.carriers.indexOf(carrier)
     if (at >= 0) carrier.topic.carriers.splice(at, 1)
   }

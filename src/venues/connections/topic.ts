@@ -1,7 +1,10 @@
-import type { Sign, VenueKline, VenueTicker } from '../venue.ts'
+import type { Sign, VenueEvent, VenueKline, VenueTicker } from '../venue.ts'
 import type { Freshness, Staleness } from './freshness.ts'
 import { newFreshness } from './freshness.ts'
 import type { Line } from './line.ts'
+
+/** Events that a line holds back of one topic. */
+const HELD_BACK_MAX = 1_000
 
 /** How far the mending of a silent topic has come. */
 export interface Repair {
@@ -65,7 +68,7 @@ export class Topic {
       carrier.place = 0
       carrier.firstPlace = 0
       carrier.onProbation = false
-      carrier.heldBackSinceMs = 0
+      carrier.letGo()
     }
     this.inherited = null
     const wasFlowing = this.flowing
@@ -90,13 +93,15 @@ export class Carrier {
   ackedMs = 0
   /** Written for every event, at the resolution of the sweep; 0: no data on this line yet. */
   lastSeenMs = 0
-  /** Where its newest event stands in its stream (update id, or the venue's time), and its first since the interruption; 0: unknown. */
+  /** Where its newest event stands in its stream (update id, or the venue's time); 0: unknown. */
   place = 0
+  /** The same of its first event since the interruption, and while events are held back of the first of those. */
   firstPlace = 0
   /** Its line came while another one carried the topic, and that one has not shown data since; see `Connections.takesOver`. */
   onProbation = false
-  /** Since when data is left out because of that; 0: none was. */
+  /** Since when events are held back because of that; 0: none was. */
   heldBackSinceMs = 0
+  #heldBack: VenueEvent[] = []
   /** See `Batchable`. */
   batchMax = Number.MAX_SAFE_INTEGER
   retryAtMs = 0
@@ -120,13 +125,37 @@ export class Carrier {
     this.place = place
   }
 
+  /** Keeps the event until the other line has shown as much; at the bound the oldest goes, which that line has to show then. */
+  holdBack(event: VenueEvent, nowMs: number): void {
+    if (this.heldBackSinceMs === 0) this.heldBackSinceMs = nowMs
+    this.#heldBack.push(event)
+    if (this.#heldBack.length <= HELD_BACK_MAX) return
+    this.#heldBack.splice(0, HELD_BACK_MAX / 2)
+    this.firstPlace = placeOf(this.#heldBack[0] as VenueEvent)
+  }
+
+  /** Holds nothing back any more; answers what was held and has not come by another line, in order. */
+  release(): readonly VenueEvent[] {
+    this.onProbation = false
+    const shown = Math.max(0, ...this.topic.carriers.map((other) => (other === this ? 0 : other.place)))
+    return this.letGo().filter((event) => shown === 0 || placeOf(event) > shown)
+  }
+
+  /** Ends the holding back; answers what was held. */
+  letGo(): readonly VenueEvent[] {
+    this.heldBackSinceMs = 0
+    const held = this.#heldBack
+    if (held.length > 0) this.#heldBack = []
+    return held
+  }
+
   /**
    * Takes note of what statistics and bars tell of other streams, before `lastSeenMs` is that of this event: what changed
    * did so after the event before it.
    */
   note(event: VenueTicker | VenueKline): void {
     const since = this.lastSeenMs
-    this.reach(event.venueTimeUs ?? 0)
+    this.reach(placeOf(event))
     const isTicker = event.kind === 'ticker'
     const mark = isTicker ? (event.lastTradeId ?? -1) : event.trades === 0 ? -1 : event.openTimeUs + event.trades
     if (mark > 0 && mark !== this.#tradesMark && this.#tradesMark !== 0) this.tradesShownMs = since
@@ -144,4 +173,8 @@ export class Carrier {
     )
       this.bestShownMs = since
   }
+}
+
+function placeOf(event: VenueEvent): number {
+  return event.kind === 'quote' ? event.updateId : (event.venueTimeUs ?? 0)
 }

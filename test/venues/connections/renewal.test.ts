@@ -300,7 +300,7 @@ describe('renewal of connections', () => {
   })
 
   it('tells the hole of a quiet topic when the new line goes half-open before it has shown any', async () => {
-    const { connections, sink, acked } = start({ lingerMs: 100, overlapMs: 50 })
+    const { connections, sink, acked } = start({ lingerMs: 100, overlapMs: 50, probationMs: 5_000 })
     const topics = ['slow@quote', 'other@quote']
     connections.setTopics(new Set(topics))
     const second = await renewQuiet(topics, acked)
@@ -314,6 +314,52 @@ describe('renewal of connections', () => {
     await until(() => (sink.numbers.get('slow@quote') ?? []).includes(4))
     expect(sink.untold()).to.deep.equal([])
     expect(sink.interruptions).to.deep.equal([{ topics: ['slow@quote'], cause: 'disconnect' }])
+  })
+
+  it('loses nothing that was on its way on the old line when the new one showed more', async () => {
+    const { connections, sink, acked } = start({ lingerMs: 1_000 })
+    connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
+    await until(() => acked.length === 2)
+    venue.feedEvery(2, ['bbb@quote'])
+    venue.feed('aaa@quote')
+    await until(() => sink.count('aaa@quote') === 1)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    const soon = async (): Promise<void> => {
+      const count = sink.count('bbb@quote')
+      await until(() => sink.count('bbb@quote') > count + 20)
+    }
+    // Published before the new subscription took effect, and slow on their way on the old line.
+    const second = venue.feedLate('aaa@quote', old)
+    const third = venue.feedLate('aaa@quote', old)
+    venue.shutdown(old)
+    await until(() => acked.length === 4)
+    await soon()
+    second()
+    await until(() => sink.count('aaa@quote') === 2)
+    const fourth = venue.feedLate('aaa@quote', old)
+    await soon()
+    third()
+    fourth()
+    await soon()
+    expect(sink.untold()).to.deep.equal([])
+    expect(sink.interruptions).to.deep.equal([])
+  })
+
+  it('sends on what a new line held back of a quiet topic, and tells the hole, when the old one never shows it', async () => {
+    const { connections, sink, acked } = start({ lingerMs: 1_000, overlapMs: 5_000 })
+    connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
+    await until(() => acked.length === 2)
+    venue.feedEvery(2, ['bbb@quote'])
+    venue.feed('aaa@quote')
+    await until(() => sink.count('aaa@quote') === 1)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    venue.shutdown(old)
+    await until(() => acked.length === 4)
+    venue.feedLate('aaa@quote', old)
+    await until(() => sink.count('aaa@quote') === 2)
+    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@quote'], cause: 'lost' }])
   })
 
   it('interrupts no quiet topic, whichever line is the first to show what comes at last', async () => {
