@@ -308,8 +308,9 @@ export class Connections implements LineOwner, RepairOwner {
   takesOver(carrier: Carrier): readonly VenueEvent[] | null {
     const { topic, heldBackSinceMs } = carrier
     if (topic.carriers.length === 1 || overlaps(carrier)) return carrier.release()
-    const nowMs = this.#tick.nowMs
-    if (heldBackSinceMs === 0 || nowMs - heldBackSinceMs < this.#options.probationMs) return null
+    const { nowMs, rebaseMs } = this.#tick
+    // While nothing was read, nobody could show anything.
+    if (heldBackSinceMs === 0 || nowMs - Math.max(heldBackSinceMs, rebaseMs) < this.#options.probationMs) return null
     const held = carrier.release()
     this.#tellInterrupted(interruptAll(silencedBeside(carrier)), 'lost')
     // What was held back follows the hole, so what is lost from here on is another one.

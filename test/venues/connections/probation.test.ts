@@ -1,0 +1,40 @@
+import { expect } from 'chai'
+import type { Client, FakeVenue } from './fake-venue.ts'
+import { until, useVenue } from './support.ts'
+
+describe('what a new line holds back beside an old one', () => {
+  const { start, venue: venueNow } = useVenue()
+  let venue: FakeVenue
+  beforeEach(() => {
+    venue = venueNow()
+  })
+
+  const pass = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+  const first = (): Client => {
+    const [client] = venue.clients
+    if (!client) throw new Error('expected a connection')
+    return client
+  }
+
+  it('is no hole where nothing was read because the sink was full', async () => {
+    const { connections, sink, acked } = start({ lingerMs: 1_000, probationMs: 200, pausedMsMax: 10_000 })
+    connections.setTopics(new Set(['aaa@quote', 'bbb@quote']))
+    await until(() => acked.length === 2)
+    venue.feed('aaa@quote')
+    venue.feed('bbb@quote')
+    await until(() => sink.count('aaa@quote') === 1 && sink.count('bbb@quote') === 1)
+    venue.shutdown(first())
+    await until(() => acked.length === 4)
+    const late = venue.feedLate('aaa@quote', first())
+    await pass(50)
+    sink.saturated = true
+    venue.feed('bbb@quote')
+    await until(() => connections.status().connections.every(({ paused }) => paused))
+    late()
+    await pass(400)
+    sink.saturated = false
+    await until(() => sink.count('aaa@quote') > 1)
+    await pass(50)
+    expect(sink.interruptions).to.deep.equal([])
+  })
+})
