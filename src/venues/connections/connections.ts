@@ -290,7 +290,9 @@ export class Connections implements LineOwner, RepairOwner {
     const isBesideHeir = besideHeir(carrier)
     if (!isBesideHeir) topic.inherited = null
     if (topic.flowing) {
-      carrier.onProbation = isBesideHeir || topic.carriers.some((other) => other !== carrier && other.lastSeenMs > 0)
+      carrier.onProbation =
+        isBesideHeir ||
+        topic.carriers.some((other) => other !== carrier && other.lastSeenMs > 0 && other.heldBackSinceMs === 0)
       return
     }
     topic.flowing = true

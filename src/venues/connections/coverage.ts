@@ -15,12 +15,13 @@ export function carrierOn(topic: Topic, line: Line | null): Carrier | null {
 /**
  * Whether what this line has shown first came by another line too, so that nothing is missing between the two. One line may lag
  * behind the other by more than the time between two events: what shows it is the very event, not the time. Where events do
- * not say where they stand, data since the acknowledgement must do.
+ * not say where they stand, data since the acknowledgement must do. A line that holds back itself shows nothing: it came
+ * later too.
  */
 export function overlaps(carrier: Carrier): boolean {
   const { firstPlace, ackedMs, topic } = carrier
   for (const other of topic.carriers) {
-    if (other === carrier) continue
+    if (other === carrier || other.heldBackSinceMs > 0) continue
     const isThere =
       firstPlace > 0 && other.place > 0 ? other.place >= firstPlace : ackedMs > 0 && other.lastSeenMs >= ackedMs
     if (isThere) return true

@@ -137,7 +137,10 @@ export class Carrier {
   /** Holds nothing back any more; answers what was held and has not come by another line, in order. */
   release(): readonly VenueEvent[] {
     this.onProbation = false
-    const shown = Math.max(0, ...this.topic.carriers.map((other) => (other === this ? 0 : other.place)))
+    let shown = 0
+    for (const other of this.topic.carriers) {
+      if (other !== this && other.heldBackSinceMs === 0) shown = Math.max(shown, other.place)
+    }
     return this.letGo().filter((event) => shown === 0 || placeOf(event) > shown)
   }
 

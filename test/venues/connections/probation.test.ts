@@ -37,4 +37,34 @@ describe('what a new line holds back beside an old one', () => {
     await pass(50)
     expect(sink.interruptions).to.deep.equal([])
   })
+
+  it('is not shown by a third line that holds back as well', async () => {
+    const { connections, sink, acked } = start(
+      { lingerMs: 3_000, overlapMs: 10_000, staleFloorMs: 20_000, topicsPerConnection: 3 },
+      { topicsPerConnectionMax: 3 },
+    )
+    const topics = ['aaa@quote', 'bbb@quote', 'bbb@trade']
+    connections.setTopics(new Set(topics))
+    await until(() => acked.length === 3)
+    connections.setTopics(new Set([...topics, 'ccc@quote']))
+    await until(() => acked.length === 4)
+    venue.feed('aaa@quote')
+    await until(() => sink.count('aaa@quote') === 1)
+    // The first connection falls silent.
+    venue.faults.silentBelow = 1
+    venue.faults.silent.add('aaa@quote')
+    venue.feed('aaa@quote')
+    const second = venue.clients[1]
+    if (!second) throw new Error('expected a second connection')
+    venue.shutdown(second)
+    await until(() => acked.length === 5)
+    // Beyond the first connection's bound, so its instrument moves to the second, which is being replaced.
+    connections.setTopics(new Set([...topics, 'ccc@quote', 'aaa@trade']))
+    await until(() => venue.open.filter(({ topics }) => topics.has('aaa@quote')).length === 3)
+    await until(() => acked.length === 9)
+    venue.feed('aaa@quote')
+    await until(() => sink.count('aaa@quote') > 1)
+    expect(sink.untold()).to.deep.equal([])
+    expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@quote'], cause: 'lost' }])
+  })
 })
