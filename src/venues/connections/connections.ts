@@ -235,14 +235,35 @@ export class Connections implements LineOwner, RepairOwner {
 
   /** The line carries these no longer; what no other one covers is interrupted. */
   #lose(line: Line, carriers: Iterable<Carrier>, cause: 'disconnect' | 'overflow' | 'lost'): void {
-    const lost: string[] = []
+    const lost: Topic[] = []
     for (const { topic, lastSeenMs } of carriers) {
       // Where the line itself goes on, nobody knows since when it does so without them.
-      if (coveredWithout(topic, line, cause === 'lost' ? lastSeenMs : line.lastReceivedMs)) continue
+      if (coveredWithout(topic, line, cause === 'lost' ? lastSeenMs : line.lastReceivedMs)) {
+        // While this line is there to say what it has shown.
+        for (const other of topic.carriers) {
+          if (other.line !== line && other.heldBackSinceMs > 0 && overlaps(other)) other.line.sendOn(other.release())
+        }
+        continue
+      }
       topic.ackedAtUs = null
-      if (topic.interrupt()) lost.push(topic.name)
+      lost.push(topic)
     }
-    this.#tellInterrupted(lost, cause)
+    this.#interrupt(lost, cause, line)
+  }
+
+  /** These are interrupted, which is told. What other lines than the lost one hold back of them follows the hole and ends it. */
+  #interrupt(topics: readonly Topic[], cause: 'disconnect' | 'overflow' | 'lost', lost: Line | null = null): void {
+    const held = topics
+      .flatMap(({ carriers }) => carriers.filter(({ line, heldBackSinceMs }) => line !== lost && heldBackSinceMs > 0))
+      .sort((one, other) => one.firstPlace - other.firstPlace)
+      .map((carrier) => ({ carrier, events: carrier.release() }))
+    this.#tellInterrupted(interruptAll(topics), cause)
+    for (const { carrier, events } of held) {
+      // What is lost from here on is another hole.
+      carrier.lastSeenMs = this.#tick.nowMs
+      this.topicFlowed(carrier)
+      carrier.line.sendOn(events)
+    }
   }
 
   #replaceLost(slot: Slot, line: Line): void {
@@ -313,12 +334,8 @@ export class Connections implements LineOwner, RepairOwner {
     const { nowMs, rebaseMs } = this.#tick
     // While nothing was read, nobody could show anything.
     if (heldBackSinceMs === 0 || nowMs - Math.max(heldBackSinceMs, rebaseMs) < this.#options.probationMs) return null
-    const held = carrier.release()
-    this.#tellInterrupted(interruptAll(silencedBeside(carrier)), 'lost')
-    // What was held back follows the hole, so what is lost from here on is another one.
-    carrier.lastSeenMs = nowMs
-    this.topicFlowed(carrier)
-    return held
+    this.#interrupt(silencedBeside(carrier), 'lost')
+    return []
   }
 
   topicRefused(carrier: Carrier, error: string, together: number): void {

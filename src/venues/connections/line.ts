@@ -34,7 +34,7 @@ export interface LineCounts {
   /** Events of topics this line does not carry, for example the tail after an UNSUBSCRIBE. */
   strayEvents: number
   repliesUnmatched: number
-  /** Events of a replacement that were left out while the line it replaces had not shown that it still delivers. */
+  /** Events of a replacement that were held back while the line it replaces had not shown that it still delivers. */
   heldBackEvents: number
 }
 
@@ -302,6 +302,11 @@ export class Line {
     if (this.state === 'open') this.#socket?.resume()
   }
 
+  /** What was held back goes to the sink. */
+  sendOn(held: readonly VenueEvent[]): void {
+    for (const event of held) this.#parts.sink.event(event, this.generation)
+  }
+
   /** Ends the line and tells the owner. */
   end(end: LineEnd, detail: string): void {
     this.#end(end, detail)
@@ -388,11 +393,10 @@ export class Line {
 
   /** Sends on what was held back of it, if it need not be any longer. */
   #release(carrier: Carrier): boolean {
-    const { owner, sink } = this.#parts
-    const held = owner.takesOver(carrier)
+    const held = this.#parts.owner.takesOver(carrier)
     if (held === null) return false
     this.#holding.delete(carrier)
-    for (const event of held) sink.event(event, this.generation)
+    this.sendOn(held)
     return true
   }
 
