@@ -136,12 +136,17 @@ export class BulkReader {
   }
 
   take(count: number): string[] {
+    const buffer = this.#buffer
     const texts: string[] = []
     for (let left = count; left > 0; left--) {
-      const from = this.#buffer.indexOf(LF, this.#at) + 1
-      const end = from + Number(this.#buffer.toString('latin1', this.#at + 1, from - 2))
-      texts.push(this.#buffer.toString('utf8', from, end))
-      this.#at = end + 2
+      let at = this.#at + 1
+      let length = 0
+      for (let digit = buffer[at]; digit !== undefined && digit !== CR; digit = buffer[++at]) {
+        length = length * 10 + digit - ZERO
+      }
+      const from = at + 2
+      texts.push(length === 0 ? '' : buffer.toString('utf8', from, from + length))
+      this.#at = from + length + 2
     }
     return texts
   }
