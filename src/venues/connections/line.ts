@@ -114,6 +114,8 @@ export class Line {
   #bytesRead = 0
   readonly #punctuality: Punctuality
   #probedMs = 0
+  /** The venue's close frame was here by then at the latest; Infinity: not known to be. */
+  #closingMs = Number.POSITIVE_INFINITY
   #pongDue: Buffer | null = null
   #listAtMs = 0
   #socketGone: Promise<void> = Promise.resolve()
@@ -169,11 +171,10 @@ export class Line {
     socket.on('error', (error) => this.#end(this.openedMs === 0 ? 'connect-failed' : 'disconnect', error.message))
     socket.on('close', (code, reason) => {
       // A close frame comes behind all data; without one, what was under way is lost.
-      if (code !== CLOSED_ABNORMALLY)
-        this.lastReceivedMs = Math.max(
-          this.lastReceivedMs,
-          this.#punctuality.arrivedMs(this.#parts.clock.monotonicMs()),
-        )
+      if (code !== CLOSED_ABNORMALLY) {
+        const closedMs = Math.min(this.#closingMs, this.#punctuality.arrivedMs(this.#parts.clock.monotonicMs()))
+        this.lastReceivedMs = Math.max(this.lastReceivedMs, closedMs)
+      }
       this.#end(
         this.openedMs === 0 ? 'connect-failed' : 'disconnect',
         `closed by the venue with code ${code} ${reason}`,
@@ -292,6 +293,14 @@ export class Line {
       this.#pending.set(id, { carriers: [], unsubscribed: [], sentMs: nowMs, lists: true })
       this.#send(protocol.encodeListSubscriptions(id))
     }
+  }
+
+  /**
+   * Looks whether the venue has said goodbye: between its close frame and the end of the connection lies the way there and back.
+   * Asked before another line counts as carrying a topic, so that this one is not taken to have delivered until then.
+   */
+  noteClosing(nowMs: number): void {
+    if (this.#socket?.readyState === WebSocket.CLOSING) this.#closingMs = Math.min(this.#closingMs, nowMs - 1)
   }
 
   pause(): void {
@@ -419,6 +428,7 @@ export class Line {
     for (const carrier of pending.carriers) {
       if (this.carriers.get(carrier.name) !== carrier || carrier.phase !== 'sent') continue
       if (error === null) {
+        for (const { line } of carrier.topic.carriers) if (line !== this) line.noteClosing(nowMs)
         carrier.phase = 'acked'
         carrier.ackedMs = nowMs
         carrier.batchMax = NO_BATCH_BOUND

@@ -362,6 +362,33 @@ describe('renewal of connections', () => {
     expect(sink.interruptions).to.deep.equal([{ topics: ['aaa@quote'], cause: 'lost' }])
   })
 
+  it('tells what was missed between the old line saying goodbye and the new one being acknowledged', async () => {
+    const { connections, sink, acked } = start()
+    const topics = ['aaa@quote', 'bbb@quote']
+    const feed = (): void => {
+      for (const topic of topics) venue.feed(topic)
+    }
+    connections.setTopics(new Set(topics))
+    await until(() => acked.length === 2)
+    venue.feedEvery(20, topics)
+    await until(() => sink.count('bbb@quote') > 30)
+    venue.feedEvery(60_000, topics)
+    const [old] = venue.clients
+    if (!old) throw new Error('expected a connection')
+    venue.shutdown(old)
+    old.socket.close(1012)
+    // The answer to the goodbye takes its time, and until then the connection is not closed.
+    old.socket.pause()
+    feed()
+    await until(() => acked.length === 4)
+    old.socket.resume()
+    await until(() => connections.status().connections.length === 1)
+    feed()
+    await until(() => sink.numbers.get('bbb@quote')?.at(-1) === venue.lastNumber('bbb@quote'))
+    expect(sink.untold()).to.deep.equal([])
+    expect(sink.interruptions).to.deep.equal([{ topics, cause: 'disconnect' }])
+  })
+
   it('interrupts no quiet topic, whichever line is the first to show what comes at last', async () => {
     const { connections, sink, acked } = start({ lingerMs: 200, probationMs: 5_000 })
     const topics = ['slow@quote', 'aaa@quote']
