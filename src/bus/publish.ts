@@ -86,8 +86,6 @@ export interface ChannelOutcome {
 
 /** A call as it went out: what it offered can be read back from it, and costs less memory than the offers. */
 export interface SentCall {
-  /** Memory that a batch of it holds. */
-  bytesOf(index: number): number
   /** What was published in a batch, made anew. */
   batch(index: number): Pick<ChannelBatch, 'quality' | 'offers'>
 }

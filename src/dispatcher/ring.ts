@@ -10,8 +10,6 @@ export interface RingLimits {
   readonly ageMsMax: number
 }
 
-/** Memory of a chunk beside its batch: its own, and the keys and the rest of the call that the batches share. */
-const CHUNK_BYTES = 400
 const NO_PARTS: readonly string[] = ['']
 
 /**
@@ -26,6 +24,7 @@ interface Chunk {
   /** Which of its offers are in the stream; null: all of them. */
   readonly kept: readonly number[] | null
   readonly events: number
+  /** What they weigh when they are handed out, which is about as much as they do here or more. */
   readonly bytes: number
   /** Of the first and the last of them. */
   readonly low: number
@@ -148,13 +147,16 @@ export class LineRing {
     const last = offers[kept === null ? events - 1 : (kept.at(-1) as number)] as LineOffer
     const parts = last.part === '' ? NO_PARTS : partsOf(offers, kept)
     if (this.#pinned.size > 0) this.#unpin(parts)
+    let bytes = 0
+    for (let at = 0; at < events; at++)
+      bytes += heldBytesOf(offers[kept === null ? at : (kept[at] as number)] as LineOffer)
     const chunk: Chunk = {
       line: this,
       sent,
       index,
       kept,
       events,
-      bytes: sent.bytesOf(index) + CHUNK_BYTES,
+      bytes,
       low: first.low,
       high: last.high,
       firstUs: first.receivedTimeUs,

@@ -117,16 +117,16 @@ export class AppendCalls {
     this.#reserve(at, 0, 0)
     at = writeBulk(this.#buffer, at, String(floorMs))
     at = writeBulk(this.#buffer, at, String(batches.length))
-    const edges = [at]
+    const begins: number[] = []
     for (let index = 0; index < batches.length; index++) {
+      begins.push(at)
       at = this.#group(at, batches[index] as ChannelBatch, targets[index] as AppendTarget)
-      edges.push(at)
     }
     // The socket keeps what it is given until it has sent it, and the working memory serves the next call by then.
     const bytes = this.#room(at)
     bytes.set(this.#buffer.subarray(0, at))
     if (this.#buffer.length > KEPT_BYTES_MAX) this.#buffer = Buffer.allocUnsafeSlow(KEPT_BYTES_MAX)
-    return new AppendCall(bytes, edges)
+    return new AppendCall(bytes, begins)
   }
 
   /** Memory that nothing else is written to. */
@@ -205,20 +205,16 @@ const kindOfLetter: Readonly<Record<string, Offer['kind']>> = { S: 'SNAPSHOT', R
 /** A call as it went out, and where its groups stand. */
 export class AppendCall implements SentCall {
   readonly bytes: Buffer
-  /** Where each group begins, and where the last ends. */
-  readonly #edges: readonly number[]
+  /** Where each group begins. */
+  readonly #begins: readonly number[]
 
-  constructor(bytes: Buffer, edges: readonly number[]) {
+  constructor(bytes: Buffer, begins: readonly number[]) {
     this.bytes = bytes
-    this.#edges = edges
-  }
-
-  bytesOf(index: number): number {
-    return (this.#edges[index + 1] as number) - (this.#edges[index] as number)
+    this.#begins = begins
   }
 
   batch(index: number): Pick<ChannelBatch, 'quality' | 'offers'> {
-    const bulks = new BulkReader(this.bytes, this.#edges[index] as number)
+    const bulks = new BulkReader(this.bytes, this.#begins[index] as number)
     const fields = bulks.take(FIELDS_A_GROUP)
     const channel = fields[1] as string
     const offers: Offer[] = []

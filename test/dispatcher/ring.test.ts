@@ -222,6 +222,6 @@ describe('a Redis that comes back', () => {
     }
     const { ringBytes, ringEvents } = world.dispatcher.stats()
     expect(ringBytes).to.be.within(7_000, 9_000)
-    expect(ringEvents).to.be.within(16, 20)
+    expect(ringEvents).to.be.within(8, 12)
   })
 })

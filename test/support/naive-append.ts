@@ -45,10 +45,6 @@ export class SentCopy implements SentCall {
     this.#batches = batches.map(({ quality, offers }) => ({ quality, offers: offers.map(plainOffer) }))
   }
 
-  bytesOf(index: number): number {
-    return this.batch(index).offers.reduce((sum, { data }) => sum + data.length + 200, 0)
-  }
-
   batch(index: number): Pick<ChannelBatch, 'quality' | 'offers'> {
     return structuredClone(this.#batches[index] as Pick<ChannelBatch, 'quality' | 'offers'>)
   }
