@@ -2,10 +2,21 @@ import { backoffMs } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { StreamProtocol, VenueEvent, VenueSink } from '../venue.ts'
 import { ConnectAttempts } from './attempts.ts'
-import { areHandedOver, bequeath, besideHeir, coveredWithout, hidesHole, overlaps, silencedBeside } from './coverage.ts'
+import {
+  areHandedOver,
+  bequeath,
+  besideHeir,
+  coveredWithout,
+  hidesHole,
+  overlaps,
+  releaseHeld,
+  sendOnShown,
+  silencedBeside,
+} from './coverage.ts'
 import type { Staleness } from './freshness.ts'
 import { Layout } from './layout.ts'
-import { Line, type LineEnd, type LineOwner, type Tick } from './line.ts'
+import { Line } from './line.ts'
+import type { LineEnd, LineOwner, Tick } from './line-parts.ts'
 import { type ConnectionsOptions, defaultConnectionsOptions, renewalDelayMs } from './options.ts'
 import type { ConnectionsHooks, ConnectionsParts } from './parts.ts'
 import { type RepairOwner, Repairs } from './repairs.ts'
@@ -238,25 +249,17 @@ export class Connections implements LineOwner, RepairOwner {
     const lost: Topic[] = []
     for (const { topic, lastSeenMs } of carriers) {
       // Where the line itself goes on, nobody knows since when it does so without them.
-      if (coveredWithout(topic, line, cause === 'lost' ? lastSeenMs : line.lastReceivedMs)) {
-        // While this line is there to say what it has shown.
-        for (const other of topic.carriers) {
-          if (other.line !== line && other.heldBackSinceMs > 0 && overlaps(other)) other.line.sendOn(other.release())
-        }
-        continue
-      }
-      topic.ackedAtUs = null
-      lost.push(topic)
+      const untilMs = cause === 'lost' ? lastSeenMs : line.lastReceivedMs
+      if (coveredWithout(topic, line, untilMs)) sendOnShown(topic, line)
+      else lost.push(topic)
     }
+    for (const topic of lost) topic.ackedAtUs = null
     this.#interrupt(lost, cause, line)
   }
 
   /** These are interrupted, which is told. What other lines than the lost one hold back of them follows the hole and ends it. */
   #interrupt(topics: readonly Topic[], cause: 'disconnect' | 'overflow' | 'lost', lost: Line | null = null): void {
-    const held = topics
-      .flatMap(({ carriers }) => carriers.filter(({ line, heldBackSinceMs }) => line !== lost && heldBackSinceMs > 0))
-      .sort((one, other) => one.firstPlace - other.firstPlace)
-      .map((carrier) => ({ carrier, events: carrier.release() }))
+    const held = releaseHeld(topics, lost)
     this.#tellInterrupted(interruptAll(topics), cause)
     for (const { carrier, events } of held) {
       // What is lost from here on is another hole.
@@ -411,8 +414,8 @@ export class Connections implements LineOwner, RepairOwner {
   }
 
   lineSilent(line: Line, topicsCount: number): void {
-    const slot = this.#layout.slots.get(line.slotId)
     this.#reports.silentLine(line, topicsCount)
+    const slot = this.#layout.slots.get(line.slotId)
     if (slot) this.#renew(slot, 'silent')
   }
 
@@ -442,17 +445,14 @@ export class Connections implements LineOwner, RepairOwner {
       this.#repairs.sweep(this.#layout.slots.values(), nowMs, this.#tick.rebaseMs)
       for (const slot of this.#layout.slots.values()) slot.line?.flush()
     }
-    this.#carryCounts()
+    this.#reports.carry(this.#layout.openLinesCount, this.#repairs.staleTopicsCount)
   }
 
   #whilePaused(nowMs: number): void {
     if (!this.#sink.saturated) this.#resume()
     else if (nowMs - this.#pausedSinceMs > this.#options.pausedMsMax) {
-      for (const slot of [...this.#layout.slots.values()]) {
-        for (const line of [slot.successor, slot.line]) {
-          line?.end('overflow', `the sink was full for more than ${this.#options.pausedMsMax} ms`)
-        }
-      }
+      const detail = `the sink was full for more than ${this.#options.pausedMsMax} ms`
+      for (const line of this.#layout.lines) line.end('overflow', detail)
       this.#pausedSinceMs = nowMs
     }
   }
@@ -464,7 +464,7 @@ export class Connections implements LineOwner, RepairOwner {
     if (line === null || line.state !== 'open') return
     if (slot.attempt > 0 && line.settled && nowMs - line.openedMs >= this.#options.stableMs) slot.attempt = 0
     if (successor === null) {
-      if (nowMs >= slot.renewAtMs && this.#renewalsCount() < this.#options.renewalsConcurrentMax)
+      if (nowMs >= slot.renewAtMs && this.#layout.renewalsCount < this.#options.renewalsConcurrentMax)
         this.#renew(slot, 'lifetime')
       return
     }
@@ -476,12 +476,6 @@ export class Connections implements LineOwner, RepairOwner {
       this.#promote(slot)
       this.#retire(line)
     }
-  }
-
-  #renewalsCount(): number {
-    let count = 0
-    for (const slot of this.#layout.slots.values()) if (slot.renewReason === 'lifetime') count += 1
-    return count
   }
 
   #advanceMove(group: Group, nowMs: number): void {
@@ -501,14 +495,5 @@ export class Connections implements LineOwner, RepairOwner {
     if (topics.length === 0) return
     this.#reports.interrupted(topics.length, cause)
     this.#sink.interrupted(topics, cause)
-  }
-
-  #carryCounts(): void {
-    let open = 0
-    for (const slot of this.#layout.slots.values()) {
-      if (slot.line?.state === 'open') open += 1
-      if (slot.successor?.state === 'open') open += 1
-    }
-    this.#reports.carry(open, this.#repairs.staleTopicsCount)
   }
 }

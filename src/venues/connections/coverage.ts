@@ -141,3 +141,19 @@ export function areHandedOver(
   }
   return true
 }
+
+/** What lines hold back of these topics, oldest first; `without`: a line that is lost. They hold nothing back any more. */
+export function releaseHeld(topics: readonly Topic[], without: Line | null) {
+  return topics
+    .flatMap(({ carriers }) => carriers.filter(({ line, heldBackSinceMs }) => line !== without && heldBackSinceMs > 0))
+    .sort((one, other) => one.firstPlace - other.firstPlace)
+    .map((carrier) => ({ carrier, events: carrier.release() }))
+}
+
+/** Sends on what other lines hold back of a topic and the lost one has shown, while that one is there to say so. */
+export function sendOnShown({ carriers }: Topic, lost: Line): void {
+  for (const carrier of carriers) {
+    if (carrier.line !== lost && carrier.heldBackSinceMs > 0 && overlaps(carrier))
+      carrier.line.sendOn(carrier.release())
+  }
+}

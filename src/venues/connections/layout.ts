@@ -1,5 +1,6 @@
 import { SIGNS, type StreamProtocol } from '../venue.ts'
 import { bequeath } from './coverage.ts'
+import type { Line } from './line.ts'
 import type { ConnectionsOptions } from './options.ts'
 import { placeGroup } from './packing.ts'
 import { type Group, Slot } from './slot.ts'
@@ -58,6 +59,22 @@ export class Layout {
     group.leaving = { slot: from, coveredSinceMs: 0 }
     this.moving.add(group)
     this.#carry(group, group.topics.values())
+  }
+
+  /** Connections that are renewed now because of their age. */
+  get renewalsCount(): number {
+    let count = 0
+    for (const { renewReason } of this.slots.values()) if (renewReason === 'lifetime') count += 1
+    return count
+  }
+
+  /** All there are, one that takes over before the one that it replaces. */
+  get lines(): Line[] {
+    return [...this.slots.values()].flatMap(({ successor, line }) => [successor, line].filter((one) => one !== null))
+  }
+
+  get openLinesCount(): number {
+    return this.lines.filter(({ state }) => state === 'open').length
   }
 
   /** The new lines have the group: the old ones give it up. */

@@ -1,6 +1,7 @@
 import { metrics } from '../../telemetry/metrics.ts'
 import type { Staleness } from './freshness.ts'
-import type { Line, LineCounts, LineEnd } from './line.ts'
+import type { Line } from './line.ts'
+import type { LineCounts, LineEnd } from './line-parts.ts'
 import type { RenewReason } from './slot.ts'
 
 export type ConnectionsLog = (level: 'info' | 'warn', message: string, facts: Readonly<Record<string, unknown>>) => void

@@ -8,7 +8,8 @@ import {
   hidesHole,
   overlaps,
 } from '../../../src/venues/connections/coverage.ts'
-import { Line, type LineOwner } from '../../../src/venues/connections/line.ts'
+import { Line } from '../../../src/venues/connections/line.ts'
+import type { LineOwner } from '../../../src/venues/connections/line-parts.ts'
 import { defaultConnectionsOptions as options } from '../../../src/venues/connections/options.ts'
 import { Carrier, Topic } from '../../../src/venues/connections/topic.ts'
 import { fakeProtocol, RecordingSink } from './support.ts'
