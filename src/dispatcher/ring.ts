@@ -24,7 +24,7 @@ interface Chunk {
   /** Which of its offers are in the stream; null: all of them. */
   readonly kept: readonly number[] | null
   readonly events: number
-  /** What they weigh when they are handed out, which is about as much as they do here or more. */
+  /** What they weigh when they are handed out; here less where many share a call, and more where each is alone in its group. */
   readonly bytes: number
   /** Of the first and the last of them. */
   readonly low: number
