@@ -40,8 +40,12 @@ interface Chunk {
 
 function offersOf({ sent, index, kept }: Chunk): LineOffer[] {
   const { offers, quality } = sent.batch(index)
-  const those = kept === null ? offers : offers.filter((_, at) => kept.includes(at))
-  return those.map((offer) => acknowledgedOffer(offer, quality))
+  return pick(offers, kept).map((offer) => acknowledgedOffer(offer, quality))
+}
+
+/** Those at these places; null: all of them. */
+function pick<One>(all: readonly One[], places: readonly number[] | null): readonly One[] {
+  return places === null ? all : places.map((at) => all[at] as One)
 }
 
 /**
@@ -141,21 +145,19 @@ export class LineRing {
     const { sent } = result
     const outcome = result.channels[index] ?? null
     const kept = outcome === null || outcome.outcomes.length === 0 ? null : acknowledged(offers, outcome)
-    const events = kept === null ? offers.length : kept.length
-    if (events === 0) return
-    const first = offers[kept === null ? 0 : (kept[0] as number)] as LineOffer
-    const last = offers[kept === null ? events - 1 : (kept.at(-1) as number)] as LineOffer
-    const parts = last.part === '' ? NO_PARTS : partsOf(offers, kept)
+    const there = pick(offers, kept)
+    const [first, last] = [there[0], there.at(-1)]
+    if (first === undefined || last === undefined) return
+    const parts = last.part === '' ? NO_PARTS : [...new Set(there.map(({ part }) => part))]
     if (this.#pinned.size > 0) this.#unpin(parts)
     let bytes = 0
-    for (let at = 0; at < events; at++)
-      bytes += heldBytesOf(offers[kept === null ? at : (kept[at] as number)] as LineOffer)
+    for (const offer of there) bytes += heldBytesOf(offer)
     const chunk: Chunk = {
       line: this,
       sent,
       index,
       kept,
-      events,
+      events: there.length,
       bytes,
       low: first.low,
       high: last.high,
@@ -277,11 +279,6 @@ export class LineRing {
     const offers = offersOf(chunk)
     for (const part of newest) this.#pin(offers.findLast((offer) => offer.part === part) as LineOffer)
   }
-}
-
-function partsOf(offers: readonly LineOffer[], kept: readonly number[] | null): string[] {
-  const those = kept === null ? offers : offers.filter((_, at) => kept.includes(at))
-  return [...new Set(those.map(({ part }) => part))]
 }
 
 /** Which of the offers are in the stream now: appended, told with a gap before them, or there already. */

@@ -85,6 +85,13 @@ export class FakeVenue {
     return this.clients.filter((client) => client.socket.readyState === client.socket.OPEN && !client.frozen)
   }
 
+  /** The connection that was opened first. */
+  get first(): Client {
+    const [client] = this.clients
+    if (client === undefined) throw new Error('expected a connection, found none')
+    return client
+  }
+
   /** Sends the next numbered frame of a topic to everyone who is subscribed and is not to be kept in silence. */
   feed(topic: string): void {
     this.feedLate(topic, null)()

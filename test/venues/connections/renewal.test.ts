@@ -54,8 +54,7 @@ describe('renewal of connections', () => {
     await until(() => acked.length === 2)
     venue.feedEvery(2, ['aaa@trade', 'bbb@trade'])
     await until(() => sink.count('aaa@trade') > 0 && sink.count('bbb@trade') > 0)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.faults.bad.add('bbb@trade')
     venue.shutdown(old)
     await until(() => venue.clients[1]?.topics.has('aaa@trade') === true && acked.length === 3)
@@ -76,8 +75,7 @@ describe('renewal of connections', () => {
     venue.feed('aaa@trade')
     venue.feed('bbb@trade')
     await until(() => sink.count('bbb@trade') === 1)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.shutdown(old)
     await until(() => acked.length === 4)
     const ackedAtMs = performance.now()
@@ -95,8 +93,7 @@ describe('renewal of connections', () => {
     venue.feedEvery(2, ['aaa@trade'])
     venue.feed('slow@quote')
     await until(() => sink.count('slow@quote') === 1)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.faults.between = { topic: 'slow@quote', delayMs: 30 }
     venue.shutdown(old)
     await until(() => acked.length === 4)
@@ -119,8 +116,7 @@ describe('renewal of connections', () => {
     venue.feed('slow@trade')
     venue.feedEvery(2, ['aaa@trade'])
     await until(() => sink.count('aaa@trade') > 0 && sink.count('slow@trade') > 0)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.shutdown(old)
     for (const index of [1, 2]) {
       await until(() => venue.clients[index]?.topics.size === 2)
@@ -139,8 +135,7 @@ describe('renewal of connections', () => {
     await until(() => acked.length === 2)
     venue.feedEvery(2, ['aaa@quote', 'bbb@quote'])
     await until(() => sink.count('aaa@quote') > 0 && sink.count('bbb@quote') > 0)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.faults.silentBelow = 1
     venue.faults.silent.add('aaa@quote')
     venue.shutdown(old)
@@ -158,8 +153,7 @@ describe('renewal of connections', () => {
     await until(() => acked.length === 2)
     venue.feedEvery(5, ['aaa@quote', 'bbb@trade'])
     await until(() => sink.count('aaa@quote') > 20)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.feedEvery(5, ['bbb@trade'])
     venue.faults.silentBelow = 1
     venue.faults.silent.add('aaa@quote')
@@ -188,8 +182,7 @@ describe('renewal of connections', () => {
     await until(() => acked.length === 2)
     venue.feedEvery(2, ['aaa@quote', 'bbb@quote'])
     await until(() => sink.count('aaa@quote') > 0 && sink.count('bbb@quote') > 0)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.faults.silentBelow = 1
     venue.faults.silent.add('aaa@quote')
     venue.faults.replyDelayMs = 40
@@ -227,8 +220,7 @@ describe('renewal of connections', () => {
     venue.feedEvery(5, ['aaa@quote'])
     venue.feed('slow@quote')
     await until(() => sink.count('slow@quote') === 1)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.faults.silentBelow = 1
     venue.faults.silent.add('slow@quote')
     venue.feed('slow@quote')
@@ -249,8 +241,7 @@ describe('renewal of connections', () => {
     await until(() => acked.length === 2)
     venue.feedEvery(5, ['aaa@quote', 'bbb@quote'])
     await until(() => sink.count('aaa@quote') > 0)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.faults.silentFrom = 1
     venue.faults.silent.add('aaa@quote')
     venue.shutdown(old)
@@ -323,8 +314,7 @@ describe('renewal of connections', () => {
     venue.feedEvery(2, ['bbb@quote'])
     venue.feed('aaa@quote')
     await until(() => sink.count('aaa@quote') === 1)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     const soon = async (): Promise<void> => {
       const count = sink.count('bbb@quote')
       await until(() => sink.count('bbb@quote') > count + 20)
@@ -353,8 +343,7 @@ describe('renewal of connections', () => {
     venue.feedEvery(2, ['bbb@quote'])
     venue.feed('aaa@quote')
     await until(() => sink.count('aaa@quote') === 1)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.shutdown(old)
     await until(() => acked.length === 4)
     venue.feedLate('aaa@quote', old)
@@ -373,8 +362,7 @@ describe('renewal of connections', () => {
     venue.feedEvery(20, topics)
     await until(() => sink.count('bbb@quote') > 30)
     venue.feedEvery(60_000, topics)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.shutdown(old)
     old.socket.close(1012)
     // The answer to the goodbye takes its time, and until then the connection is not closed.
@@ -441,8 +429,7 @@ describe('renewal of connections', () => {
     await until(() => acked.length === 2)
     venue.feedEvery(2, ['aaa@quote', 'bbb@quote'])
     await until(() => sink.count('aaa@quote') > 0 && sink.count('bbb@quote') > 0)
-    const [old] = venue.clients
-    if (!old) throw new Error('expected a connection')
+    const old = venue.first
     venue.shutdown(old)
     venue.freeze(old)
     await until(() => venue.clients.length === 2)
