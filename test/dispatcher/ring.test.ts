@@ -1,6 +1,13 @@
 import { expect } from 'chai'
+import type { Verdict } from '../../src/bus/publish.ts'
+import { offerOf } from '../../src/dispatcher/canonical.ts'
 import { defaultDispatcherLimits } from '../../src/dispatcher/dispatcher.ts'
-import { World } from './world.ts'
+import type { LineOffer } from '../../src/dispatcher/line-offer.ts'
+import { Ring } from '../../src/dispatcher/ring.ts'
+import { Channel } from '../../src/domain/event.ts'
+import { asInstrument } from '../../src/domain/instrument.ts'
+import { SentCopy } from '../support/naive-append.ts'
+import { market, World } from './world.ts'
 
 const ring = (more: Partial<(typeof defaultDispatcherLimits)['ring']> = {}) => ({
   limits: { ring: { ...defaultDispatcherLimits.ring, ...more } },
@@ -223,5 +230,28 @@ describe('a Redis that comes back', () => {
     const { ringBytes, ringEvents } = world.dispatcher.stats()
     expect(ringBytes).to.be.within(7_000, 9_000)
     expect(ringEvents).to.be.within(8, 12)
+  })
+})
+
+describe('what a ring remembers of a call', () => {
+  it('is what was appended, told with a gap or there already, and nothing that was refused or waits', () => {
+    const offers = range(1, 6).map((id): LineOffer => offerOf(new World().trade(id), '{}', 'trace'))
+    const told = (index: number, verdict: Verdict) => ({ index, verdict, reason: null, error: null })
+    const outcomes = [told(1, 'refused'), told(2, 'duplicate'), told(3, 'gap'), told(4, 'gapTold')]
+    const outcome = { epoch: '1', epochChanged: false, have: '6', joined: false, outcomes }
+    const batch = {
+      ...{ market, instrument: asInstrument('BTC-USDT'), channel: Channel.Trade, tableVersion: 1 },
+      offers,
+    }
+    const sent = new SentCopy([{ ...batch, numbering: 'trade', quality: 'LIVE', epoch: '1' }])
+    const whole = new Ring(defaultDispatcherLimits.ring)
+    const line = whole.line()
+    const result = { greatestEntryMs: 1, run: '1', channels: [outcome], sent }
+    line.keep(offers, { result, nowMs: 0, retried: false }, 0)
+    expect(whole.events).to.equal(4)
+    expect(line.takeAll(true, 'gap').map(({ id, known }) => `${id} ${known}`)).to.deep.equal(
+      ['1', '3', '5', '6'].map((id) => `${id} acknowledged`),
+    )
+    expect([whole.events, whole.bytes]).to.deep.equal([0, 0])
   })
 })
