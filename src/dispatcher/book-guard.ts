@@ -1,7 +1,8 @@
-import { BookProof, type BookUpdate } from '../domain/book/proof.ts'
+import { isSnapshotUsable } from '../domain/book/join.ts'
+import { BookProof } from '../domain/book/proof.ts'
 import { rollForward } from '../domain/book/roll.ts'
 import type { Grid } from '../domain/book/shadow-book.ts'
-import { GapCause, type Level, type Quality } from '../domain/event.ts'
+import { GapCause, type Quality } from '../domain/event.ts'
 import {
   enteringWord,
   isDoubt,
@@ -15,11 +16,17 @@ import {
 } from '../domain/quality.ts'
 import type { VenueBookDelta, VenueBookSnapshot, VenueQuote } from '../venues/venue.ts'
 import { snapshotOffer } from './canonical.ts'
-import { type BookLimits, type GuardedLine, type GuardOwner, NO_LINE, type ResyncReason } from './guard-parts.ts'
+import {
+  type BookLimits,
+  type GuardedLine,
+  type GuardOwner,
+  NO_LINE,
+  type ResyncReason,
+  UNHURRIED,
+  updateOf,
+} from './guard-parts.ts'
 import { type CallRoom, type LineKey, type LineShared, putOffer } from './line.ts'
 import type { LineOffer } from './line-offer.ts'
-
-export type { GuardedLine } from './guard-parts.ts'
 
 /** Wishes for one snapshot that wait for the same; whoever comes later is told nothing by it. */
 const ASKED_MAX = 100
@@ -31,8 +38,6 @@ const REFRESH_BYTES = 128 * 1_024
 const REFRESH_TRIES_MAX = 8
 /** An oddity that a snapshot explained is not looked into again for so long. */
 const ODD_REST_MS = 3_600_000
-/** With these the asking can wait for its turn and need not be repeated when it fails. */
-const UNHURRIED: ReadonlySet<ResyncReason> = new Set<ResyncReason>(['suspect', 'edge', 'blind', 'refresh'])
 
 /**
  * What is known of one book beside its line: its proof, its quality, and which snapshot it needs why. While one is asked
@@ -194,10 +199,8 @@ export class BookGuard {
     if (this.#quality.silent) this.fact({ kind: 'silent', silent: false })
     if (this.proof === null) return
     const mismatch = this.proof.update(event, line, event.receivedTimeUs)
-    if (mismatch !== null) this.#mismatch(mismatch)
-    else if (this.proof.waiting) this.#owner.verdictsWait(this)
-    if (this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
-    if (this.proof.counts.wrong !== this.#wrong) this.#tellWrong(this.proof.counts.wrong)
+    if (mismatch === null && this.proof.waiting) this.#owner.verdictsWait(this)
+    this.#judged(this.proof, mismatch)
     if (this.proof.oddCount !== this.#odd) this.#lookAtOdd(this.proof.oddCount)
   }
 
@@ -210,19 +213,13 @@ export class BookGuard {
   ticker(event: VenueQuote, line: number): void {
     this.#lastTickerUs = event.receivedTimeUs
     if (this.proof === null) return
-    const mismatch = this.proof.ticker(event, line)
-    if (mismatch !== null) this.#mismatch(mismatch)
-    if (this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
-    if (this.proof.counts.wrong !== this.#wrong) this.#tellWrong(this.proof.counts.wrong)
+    this.#judged(this.proof, this.proof.ticker(event, line))
   }
 
   /** False when no verdict waits any more. */
   sweepVerdicts(): boolean {
     if (this.proof === null) return false
-    const mismatch = this.proof.sweep(this.#owner.nowUs())
-    if (mismatch !== null) this.#mismatch(mismatch)
-    if (this.proof.suspect !== this.#quality.suspect) this.#suspect(this.proof.suspect)
-    if (this.proof.counts.wrong !== this.#wrong) this.#tellWrong(this.proof.counts.wrong)
+    this.#judged(this.proof, this.proof.sweep(this.#owner.nowUs()))
     return this.proof.waiting
   }
 
@@ -277,8 +274,7 @@ export class BookGuard {
 
   /** The venue's answer; true when the line shall take it, to be joined by it. */
   answered(snapshot: VenueBookSnapshot): boolean {
-    const { joined, unproven } = this.line
-    if (joined && !unproven) {
+    if (this.line.joined && !this.line.unproven) {
       if (this.#recorded === null) return false
       if (this.#quality.doubt !== null && this.proof !== null && snapshot.last < this.proof.wrongSince) {
         this.want(this.#reason, true)
@@ -294,7 +290,20 @@ export class BookGuard {
     this.proof?.join(snapshot, recorded.map(updateOf))
     if (this.#quality.suspect) this.#suspect(false)
     this.#recorded = null
+    this.#snapshot = null
     return true
+  }
+
+  /**
+   * The stream stands at `have` and lost its book at a hole below `head`. The answer that waited for its place is over; where
+   * it outran the hole it joins the book anew, and the venue need not be asked for another.
+   */
+  outran(have: number, head: LineOffer | undefined): LineOffer | null {
+    const snapshot = this.#snapshot
+    this.#snapshot = null
+    // Ids count for nothing where the stream has none.
+    if (snapshot === null || have < 0 || snapshot.last <= have || !isSnapshotUsable(snapshot.last, head)) return null
+    return this.answered(snapshot) ? snapshotOffer(snapshot, this.#owner.trace(), false) : null
   }
 
   /**
@@ -441,6 +450,12 @@ export class BookGuard {
     return this.proof === null || this.proof.newestTickerId > this.#lastDeltaId
   }
 
+  #judged(proof: BookProof, mismatch: Mismatch | null): void {
+    if (mismatch !== null) this.#mismatch(mismatch)
+    if (proof.suspect !== this.#quality.suspect) this.#suspect(proof.suspect)
+    if (proof.counts.wrong !== this.#wrong) this.#tellWrong(proof.counts.wrong)
+  }
+
   #suspect(suspect: boolean): void {
     this.fact({ kind: 'suspect', suspect })
   }
@@ -482,9 +497,4 @@ export class BookGuard {
     this.#owner.mismatched(this, mismatch)
     if (!wasQuarantined && this.#quality.quarantinedUntilMs > 0) this.#owner.quarantined(this)
   }
-}
-
-function updateOf(offer: LineOffer): BookUpdate {
-  const { bids, asks } = JSON.parse(offer.data) as { bids: Level[]; asks: Level[] }
-  return { first: offer.low, last: offer.high, bids, asks }
 }

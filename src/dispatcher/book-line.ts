@@ -1,7 +1,8 @@
 import type { ChannelBatch, OfferOutcome } from '../bus/publish.ts'
 import { isSnapshotUsable, judgeDelta } from '../domain/book/join.ts'
 import { GapCause, type Quality } from '../domain/event.ts'
-import type { BookGuard, GuardedLine } from './book-guard.ts'
+import type { BookGuard } from './book-guard.ts'
+import type { GuardedLine } from './guard-parts.ts'
 import { HeldDeltas } from './held-deltas.ts'
 import {
   type CallAnswer,
@@ -231,7 +232,9 @@ export class BookLine implements Line, GuardedLine {
       this.#dropPassedSnapshot()
     } else if (this.#state === 'unjoined' && this.#snapshot === null && !this.#stopped) {
       this.#askAtMs = nowMs + ASK_MS
-      if (before !== 'unjoined' || !this.guard.wanting)
+      const outran = this.guard.outran(this.#have, this.#above.peek())
+      if (outran !== null) this.#takeSnapshot(outran)
+      else if (before !== 'unjoined' || !this.guard.wanting)
         this.guard.want(this.guard.shown.quality === 'GAPPED' ? 'gap' : 'start')
     }
     this.#ring.keep(offers, answer, index)

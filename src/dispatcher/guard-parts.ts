@@ -1,4 +1,5 @@
-import type { GapCause } from '../domain/event.ts'
+import type { BookUpdate } from '../domain/book/proof.ts'
+import type { GapCause, Level } from '../domain/event.ts'
 import type { Doubt, Mismatch, QuarantineLimits } from '../domain/quality.ts'
 import type { BookGuard } from './book-guard.ts'
 import type { LineOffer } from './line-offer.ts'
@@ -7,6 +8,9 @@ import type { LineOffer } from './line-offer.ts'
 export type ResyncReason =
   | ('start' | 'gap' | 'quiet' | Doubt | 'silent' | 'asked')
   | ('suspect' | 'edge' | 'blind' | 'refresh')
+
+/** With these the asking can wait for its turn and need not be repeated when it fails. */
+export const UNHURRIED: ReadonlySet<ResyncReason> = new Set<ResyncReason>(['suspect', 'edge', 'blind', 'refresh'])
 
 /** The bounds of the proof; every number has its default in `options.ts`. */
 export interface BookLimits {
@@ -64,4 +68,10 @@ export interface GuardOwner {
 export const NO_LINE: GuardedLine = {
   ...{ waiting: () => [], interrupted: () => {}, push: () => {}, have: -1 },
   ...{ joined: false, unproven: false },
+}
+
+/** A recorded delta in the words of the proof. */
+export function updateOf(offer: LineOffer): BookUpdate {
+  const { bids, asks } = JSON.parse(offer.data) as { bids: Level[]; asks: Level[] }
+  return { first: offer.low, last: offer.high, bids, asks }
 }

@@ -320,6 +320,42 @@ describe('a book that is proved', () => {
     expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
   })
 
+  it('is joined anew by the answer that it had in hand when the hole below it showed, without asking again', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    await world.advance(181_000)
+    const [from, asked] = [story.last + 1, world.rest.snapshots.length]
+    story.last += 10
+    story.answer()
+    await world.settle()
+    story.change([['100.00', '4']])
+    await world.advance(150)
+    await world.settle()
+    const told = world.bus.ids('BTC-USDT', 'ORDERBOOK').slice(-3)
+    expect(told).to.deep.equal([`GAP ${from}-${from + 9} lost`, `SNAPSHOT ${from + 9}`, `DELTA ${story.last}`])
+    expect(world.rest.snapshots).to.have.length(asked)
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
+    expect(readers(world)).to.deep.equal(story.book.topBids(20))
+  })
+
+  it('asks again when the answer that it had in hand lies inside the hole', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    await world.advance(181_000)
+    const asked = world.rest.snapshots.length
+    story.last += 10
+    story.answer({ ...story.snapshot(), last: story.last - 5 })
+    await world.settle()
+    story.change([['100.00', '4']])
+    await world.advance(150)
+    await world.settle()
+    expect(world.rest.snapshots).to.have.length(asked + 1)
+    story.answer()
+    await world.settle()
+    expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
+    expect(readers(world)).to.deep.equal(story.book.topBids(20))
+  })
+
   it('is STALE when no delta comes for five minutes although the ticker moves', async () => {
     const story = await Story.begin({ books: { ...limits.books, refreshMs: 3_600_000 } })
     const { world } = story
