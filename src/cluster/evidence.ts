@@ -25,7 +25,8 @@ export const READ_BY_MS = 2_500
  *
  * Whoever subscribed before that time overlaps with the other one: nothing is missing between the two, although no event
  * came by both of them (a bar or statistics of a quiet market). Told is, with every beat, what flows, and for how long the
- * venue was not heard: a connection that died without a word counts as flowing for a while. From that follows:
+ * venue was not heard: a connection that died without a word, or a stream that the venue ceased to send, counts as flowing for
+ * a while. From that follows:
  * - of a member that let go, that it read and appended all it was sent until it said so, because it says so only then;
  * - of one that lives on, that it did so with what it was sent a while before;
  * - of one that is gone, nothing more.
@@ -83,7 +84,9 @@ export class OverlapEvidence {
       for (const partition of facts.flows) {
         if (!held.has(partition) || facts.untold.has(partition)) continue
         const sinceUs = told.get(partition)?.sinceUs ?? saidUs
-        told.set(partition, { us: saidUs - facts.unheardMs * 1_000, sinceUs })
+        const unheardMs = Math.max(facts.unheardMs, facts.missingMs.get(partition) ?? 0)
+        // May be earlier than what was said before: a stream that shows nothing has not done so since its last data.
+        told.set(partition, { us: saidUs - unheardMs * 1_000, sinceUs })
       }
     }
   }

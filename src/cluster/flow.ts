@@ -5,6 +5,8 @@ export interface TopicFlow {
   readonly ackedAtUs: number | null
   /** Age of the latest data, ms; null: none yet. */
   readonly lastSeenAgoMs: number | null
+  /** For how long it has shown nothing although it should have, ms; 0: no longer than usual, or nothing happened that it shows. */
+  readonly missingMs: number
   /** Ids of the connections that carry it. */
   readonly connections: readonly number[]
 }
@@ -39,10 +41,11 @@ const AGE_STEP_MS = 300
 export class FlowWatch {
   /** By partition held: monotonic ms from which on signs count. */
   readonly #sinceMs = new Map<number, number>()
-  #flows: ReadonlySet<number> = new Set()
+  #flows: ReadonlyMap<number, number> = new Map()
   #allSinceUs: number | null = null
 
-  get flows(): ReadonlySet<number> {
+  /** Partitions that flow, and since when, us. */
+  get flows(): ReadonlyMap<number, number> {
     return this.#flows
   }
 
@@ -55,14 +58,14 @@ export class FlowWatch {
   hold(partitions: ReadonlySet<number>, nowMs: number): void {
     for (const partition of this.#sinceMs.keys()) if (!partitions.has(partition)) this.#sinceMs.delete(partition)
     for (const partition of partitions) if (!this.#sinceMs.has(partition)) this.#sinceMs.set(partition, nowMs)
-    this.#flows = new Set([...this.#flows].filter((partition) => partitions.has(partition)))
+    this.#flows = new Map([...this.#flows].filter(([partition]) => partitions.has(partition)))
     if (this.#flows.size < partitions.size) this.#allSinceUs = null
   }
 
   /** This process stood still, or was alone: everything has to show itself anew. */
   restart(nowMs: number): void {
     for (const partition of this.#sinceMs.keys()) this.#sinceMs.set(partition, nowMs)
-    this.#flows = new Set()
+    this.#flows = new Map()
     this.#allSinceUs = null
   }
 
@@ -73,7 +76,7 @@ export class FlowWatch {
       if (partition === undefined || !flows.has(partition)) continue
       if (!isFlowing(topic, this.#sinceMs.get(partition) ?? 0, moment)) flows.delete(partition)
     }
-    this.#flows = flows
+    this.#flows = new Map([...flows].map((partition) => [partition, this.#flows.get(partition) ?? moment.nowUs]))
     if (flows.size < this.#sinceMs.size) this.#allSinceUs = null
     else this.#allSinceUs ??= moment.nowUs
   }

@@ -25,6 +25,11 @@ export interface MemberFacts {
   /** For how long its most silent connection to the venue has shown nothing, ms. */
   readonly unheardMs: number
   /**
+   * By partition: for how long one of its streams, of which no numbering shows what is missing, has shown nothing although it
+   * should have, ms. The venue may have ceased to send it.
+   */
+  readonly missingMs: ReadonlyMap<number, number>
+  /**
    * Partitions of which a stream without ids was interrupted, or begun, and has shown nothing since: what it missed is told
    * with its next event, and by nobody if the process is gone by then.
    */

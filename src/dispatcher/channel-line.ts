@@ -34,11 +34,12 @@ export class ChannelLine implements Line {
   readonly key: LineKey
   readonly counts = newLineCounts()
   readonly numbering: TradeNumbering | ''
+  /** What is missing shows by the numbering. */
+  readonly isContiguous: boolean
   tableVersion: number
   queued = false
 
   readonly #shared: LineShared
-  readonly #contiguous: boolean
   readonly #pending = new OfferQueue()
   readonly #held = new OfferQueue()
   readonly #overlap: OverlapWait
@@ -65,7 +66,7 @@ export class ChannelLine implements Line {
     this.numbering = numbering
     this.tableVersion = tableVersion
     this.#shared = shared
-    this.#contiguous = key.channel === Channel.Trade
+    this.isContiguous = key.channel === Channel.Trade
     this.#overlap = new OverlapWait(shared.limits.overlapWaitMs)
     this.#ring = shared.ring.line()
   }
@@ -89,7 +90,7 @@ export class ChannelLine implements Line {
 
   /** Whether the next event of this part tells an interruption, or a beginning, that no hole in a numbering would show. */
   owesGap(part: string): boolean {
-    return !this.#contiguous && this.#resumeParts.get(part) !== ''
+    return !this.isContiguous && this.#resumeParts.get(part) !== ''
   }
 
   /** Nothing waits, is held or under way. */
@@ -100,7 +101,7 @@ export class ChannelLine implements Line {
   push(offer: LineOffer): void {
     if (this.#stopped) return
     offer.order = ++this.#order
-    if (this.#contiguous) {
+    if (this.isContiguous) {
       if (this.#resume?.order === offer.order) {
         if (isSignOfLife(offer)) this.#resumed()
         else this.#resume = { ...this.#resume, order: offer.order + 1 }
@@ -119,7 +120,7 @@ export class ChannelLine implements Line {
 
   interrupted(part: string, cause: GapCause): void {
     // An interruption that nothing followed yet goes on: its first cause stands.
-    if (this.#contiguous) this.#resume ??= { cause, order: this.#order + 1 }
+    if (this.isContiguous) this.#resume ??= { cause, order: this.#order + 1 }
     else if (this.#resumeParts.get(part) === '') this.#resumeParts.set(part, cause)
   }
 
@@ -127,13 +128,15 @@ export class ChannelLine implements Line {
     this.#again([], false)
   }
 
-  overlapped(part: string): void {
+  overlapped(part: string, untilUs: number): void {
     // A hole in a contiguous numbering shows by itself.
-    if (this.#contiguous) return
+    if (this.isContiguous) return
     this.#resumeParts.set(part, '')
-    // The first event may wait for just this.
+    // The first event may wait for just this. What came until then the other process must have been sent too: where it did not
+    // append that, the venue sent it nothing by this topic.
     for (const offer of this.#pending.list()) {
-      if (offer.part === part && offer.known === 'new' && offer.declare !== GapCause.SinkDown) offer.declare = ''
+      if (offer.part !== part || offer.known !== 'new' || offer.declare === GapCause.SinkDown) continue
+      if (offer.receivedTimeUs > untilUs) offer.declare = ''
     }
   }
 
@@ -142,7 +145,7 @@ export class ChannelLine implements Line {
   }
 
   get mergeable(): number {
-    return this.#contiguous ? 0 : this.#pending.unmerged
+    return this.isContiguous ? 0 : this.#pending.unmerged
   }
 
   merge(): void {
@@ -226,7 +229,7 @@ export class ChannelLine implements Line {
     } else {
       if (this.#epoch !== outcome.epoch && this.#epoch !== '') this.#ring.clear()
       this.#epoch = outcome.epoch
-      if (this.#contiguous && outcome.have !== '') this.#have = Number(outcome.have)
+      if (this.isContiguous && outcome.have !== '') this.#have = Number(outcome.have)
     }
     this.#ring.keep(offers, answer, index)
     if (this.#stopped) this.#letGo()
@@ -240,15 +243,15 @@ export class ChannelLine implements Line {
 
   /** What the other Redis may lack goes first, then what was under way, then what is held; the script sorts it out. */
   #again(flying: readonly LineOffer[], retried: boolean): void {
-    const front = this.#ring.takeAll(this.#contiguous, this.#shared.trace())
+    const front = this.#ring.takeAll(this.isContiguous, this.#shared.trace())
     for (const offer of front) this.#shared.queue.enter(offer)
     if (retried) for (const offer of flying) if (offer.known === 'new') offer.known = 'unsure'
     // Declared by where the other Redis stood; where this one stands shows first.
-    if (this.#contiguous) for (const offer of flying) if (offer.kind === 'TRADE') offer.declare = ''
+    if (this.isContiguous) for (const offer of flying) if (offer.kind === 'TRADE') offer.declare = ''
     this.#pending.putFront([...front, ...flying, ...this.#held.takeAll()])
     this.#have = -1
     if (front.length === 0) return
-    if (this.#contiguous) this.#resume = { cause: GapCause.SinkDown, order: 0 }
+    if (this.isContiguous) this.#resume = { cause: GapCause.SinkDown, order: 0 }
     else if (this.#ring.incomplete) declareFirstOfParts(front)
   }
 
@@ -268,7 +271,7 @@ export class ChannelLine implements Line {
     }
     if (offer.part !== '') this.#lastByPart.set(offer.part, offer.low)
     if (this.#resume !== null && offer.order >= this.#resume.order) this.#resume = null
-    return this.#contiguous && offer.high > have ? offer.high : have
+    return this.isContiguous && offer.high > have ? offer.high : have
   }
 
   #exception(offer: LineOffer, told: OfferOutcome, have: number, nowMs: number, retried: boolean): number {
@@ -315,22 +318,22 @@ export class ChannelLine implements Line {
 
   /** The try whose answer got lost appended it; a hole that was to be declared with it was told then and is still to be filled. */
   #appendedBefore(offer: LineOffer, have: number): number {
-    const told = offer.declare !== '' && (!this.#contiguous || offer.low > have + 1)
+    const told = offer.declare !== '' && (!this.isContiguous || offer.low > have + 1)
     if (told) this.#tellGap(offer, have)
     // Of the other channels nobody knows any more whether the script had a gap to tell.
-    if (told && this.#contiguous) this.counts.gaps++
+    if (told && this.isContiguous) this.counts.gaps++
     return this.#appended(offer, have)
   }
 
   #tellGap(shown: LineOffer, have: number): void {
     const { watch } = this.#shared
     if (shown.kind === 'LOST') {
-      if (this.#contiguous) watch.gapTold(this.key, shown.low, shown.high, shown)
+      if (this.isContiguous) watch.gapTold(this.key, shown.low, shown.high, shown)
       return
     }
     if (this.key.channel === Channel.Kline) {
       watch.gapTold(this.key, this.#lastByPart.get(shown.part) ?? -1, shown.low - 1, shown)
-    } else if (this.#contiguous && have >= 0 && shown.low > have + 1) {
+    } else if (this.isContiguous && have >= 0 && shown.low > have + 1) {
       watch.gapTold(this.key, have + 1, shown.low - 1, shown)
     } else {
       watch.gapTold(this.key, 0, -1, shown)

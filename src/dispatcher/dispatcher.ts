@@ -292,11 +292,11 @@ export class Dispatcher implements VenueSink {
     return this.#bindings.get(topic)
   }
 
-  /** Another process's lines flowed for a while after the venue acknowledged these: what came in between is in the stream. */
-  overlapped(topics: readonly string[]): void {
-    for (const topic of topics) {
+  /** Another process's lines flowed when the venue acknowledged these, and until the time given; see `Line`. */
+  overlapped(topics: ReadonlyMap<string, number>): void {
+    for (const [topic, untilUs] of topics) {
       const binding = this.#bindings.get(topic)
-      binding?.line.overlapped(binding.route.interval)
+      binding?.line.overlapped(binding.route.interval, untilUs)
     }
   }
 

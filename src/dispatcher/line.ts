@@ -167,6 +167,6 @@ export interface Line {
   start(cause: GapCause): void
   /** The venue's line flowed and was interrupted; `part` is the interval of a KLINE line, else ''. */
   interrupted(part: string, cause: GapCause): void
-  /** Another process's line flowed while this one stood already, so nothing is missing between the two. */
-  overlapped(part: string): void
+  /** Another process's line flowed while this one stood already, and was sent what this one was sent until `untilUs`. */
+  overlapped(part: string, untilUs: number): void
 }

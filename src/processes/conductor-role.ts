@@ -101,7 +101,8 @@ export class ConductorRole {
     this.#worksSinceUs = isWhole ? (this.#worksSinceUs ?? this.#parts.clock.nowUs()) : null
     const behindMs = this.conductor.lagMs
     const lagMs = behindMs === null ? null : Math.round(Math.max(behindMs, lateMs))
-    return { version, owns, flows, flowsSinceUs: this.#worksSinceUs, lagMs, unheardMs: 0, untold: new Set() }
+    const listensToNoVenue = { unheardMs: 0, missingMs: new Map(), untold: new Set<number>() }
+    return { version, owns, flows, flowsSinceUs: this.#worksSinceUs, lagMs, ...listensToNoVenue }
   }
 
   #hasSuccessors(): boolean {

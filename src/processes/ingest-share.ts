@@ -40,8 +40,10 @@ export interface IngestShareParts {
   released(topics: readonly string[]): boolean
   /** Whether what this topic missed before is told with its next event, and nothing shows it before. */
   owesGap(topic: string): boolean
-  /** Another process's lines flowed for a while after the venue acknowledged these. */
-  overlapped(topics: readonly string[]): void
+  /** Whether a numbering shows what is missing from this topic. */
+  isNumbered(topic: string): boolean
+  /** Another process's lines flowed for a while after the venue acknowledged these, and until these flowed, at the time given, us. */
+  overlapped(topics: ReadonlyMap<string, number>): void
   /** The venue acknowledged these a while ago, and the process that covered them is gone. */
   uncovered(topics: readonly string[]): void
   /** Since the call before; see `MemberFacts`. */
@@ -200,12 +202,25 @@ export class IngestShare {
     return {
       version: this.#parts.version,
       owns: this.#releasing.size === 0 ? this.#held : new Set([...this.#held, ...this.#releasing]),
-      flows: this.#flow.flows,
+      flows: new Set(this.#flow.flows.keys()),
       flowsSinceUs: this.#flow.allSinceUs,
       lagMs: lateMs < LATE_MS_MIN ? lagMs : Math.round(Math.max(lateMs, lagMs ?? 0)),
       unheardMs: Math.round(unheardMs(status)),
+      missingMs: this.#missingMs(status),
       untold: this.#untold(),
     }
+  }
+
+  #missingMs(status: readonly TopicFlow[]): ReadonlyMap<number, number> {
+    const topics = this.#parts.topics()
+    const longestMs = new Map<number, number>()
+    for (const { topic, missingMs } of status) {
+      const partition = topics.get(topic)
+      if (missingMs === 0 || partition === undefined || !this.#held.has(partition)) continue
+      if (!this.#parts.isNumbered(topic))
+        longestMs.set(partition, Math.max(longestMs.get(partition) ?? 0, Math.round(missingMs)))
+    }
+    return longestMs
   }
 
   #untold(): ReadonlySet<number> {
@@ -322,15 +337,16 @@ export class IngestShare {
     const toldUs = this.#evidence.look(view, { incarnation, held: this.#held, askedUs })
     if (toldUs.size === 0) return
     const topics = this.#parts.topics()
-    const overlapped: string[] = []
+    const overlapped = new Map<string, number>()
     for (const { topic, ackedAtUs } of this.#parts.status()) {
       const partition = topics.get(topic) ?? -1
       if (ackedAtUs === null || this.#overlapsSinceUs.get(topic) === ackedAtUs) continue
       if ((toldUs.get(partition) ?? 0) < ackedAtUs) continue
       this.#overlapsSinceUs.set(topic, ackedAtUs)
-      overlapped.push(topic)
+      // Nobody lets go before that.
+      overlapped.set(topic, this.#flow.flows.get(partition) ?? Number.POSITIVE_INFINITY)
     }
-    if (overlapped.length > 0) this.#parts.overlapped(overlapped)
+    if (overlapped.size > 0) this.#parts.overlapped(overlapped)
   }
 
   /**

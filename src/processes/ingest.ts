@@ -141,6 +141,10 @@ export class Ingest {
         const binding = this.#dispatcher?.bindingOf(topic)
         return binding?.line instanceof ChannelLine && binding.line.owesGap(binding.route.interval)
       },
+      isNumbered: (topic) => {
+        const line = this.#dispatcher?.bindingOf(topic)?.line
+        return !(line instanceof ChannelLine) || line.isContiguous
+      },
       overlapped: (topics) => this.#dispatcher?.overlapped(topics),
       uncovered: (topics) => {
         for (const topic of topics) this.#dispatcher?.topicAcked(topic)

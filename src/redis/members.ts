@@ -87,9 +87,21 @@ function parseMembers(flat: readonly string[]): Member[] {
   return members
 }
 
-function encodeFacts({ version, owns, flows, flowsSinceUs, lagMs, unheardMs, untold }: MemberFacts): string {
+function encodeFacts(facts: MemberFacts): string {
+  const { version, owns, flows, flowsSinceUs, lagMs, unheardMs, missingMs, untold } = facts
   const sets = { owns: formatPartitions(owns), flows: formatPartitions(flows), untold: formatPartitions(untold) }
-  return JSON.stringify({ version, ...sets, flowsSince: flowsSinceUs, lagMs, unheard: unheardMs })
+  return JSON.stringify({
+    version,
+    ...sets,
+    flowsSince: flowsSinceUs,
+    lagMs,
+    unheard: unheardMs,
+    missing: [...missingMs],
+  })
+}
+
+function isPairOfNumbers(value: unknown): value is [number, number] {
+  return Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'number')
 }
 
 /** Admits what it knows; anything else of another version's facts counts as not said. */
@@ -110,6 +122,7 @@ function decodeFacts(text: string): MemberFacts {
     flowsSinceUs: numberOf(said.flowsSince),
     lagMs: numberOf(said.lagMs),
     unheardMs: numberOf(said.unheard) ?? 0,
+    missingMs: new Map(Array.isArray(said.missing) ? said.missing.filter(isPairOfNumbers) : []),
     untold: parsePartitions(textOf(said.untold)),
   }
 }

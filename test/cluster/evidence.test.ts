@@ -10,13 +10,15 @@ interface Said {
   readonly lagMs?: number | null
   readonly ageMs?: number
   readonly unheardMs?: number
+  readonly missing?: readonly (readonly [partition: number, ms: number])[]
   readonly untold?: readonly number[]
   readonly spared?: boolean
 }
 
-function member({ owns, flows, lagMs = null, ageMs = 0, unheardMs = 0, untold = [], spared = false }: Said): Member {
+function member(said: Said): Member {
+  const { owns, flows, lagMs = null, ageMs = 0, unheardMs = 0, missing = [], untold = [], spared = false } = said
   const sets = { owns: new Set(owns), flows: new Set(flows), untold: new Set(untold) }
-  const facts = factsOf({ ...sets, lagMs, unheardMs })
+  const facts = factsOf({ ...sets, lagMs, unheardMs, missingMs: new Map(missing) })
   return { id: 'other', incarnation: 'other', startedUs: 1, ageMs, spared, state: 'active', facts }
 }
 
@@ -50,6 +52,16 @@ describe('evidence that two lines overlap', () => {
     expect(found.get(1)).to.equal(10_000_000)
     expect(found.get(2)).to.equal((10_200 - READ_BY_MS) * 1_000)
     expect(evidence.look(view({ owns: [2], flows: [2] }), input(10_300)).has(1)).to.equal(false)
+  })
+
+  it('ends where one of its streams showed something last, also if that becomes known only later', () => {
+    evidence.look(view({ owns: [1, 2], flows: [1, 2] }), input(10_000))
+    evidence.look(view({ owns: [1, 2], flows: [1, 2], missing: [[1, 1_500]] }), input(10_500))
+    const found = evidence.look(view(null, 'left'), input(10_600))
+    expect([...found]).to.deep.equal([
+      [1, 9_000_000],
+      [2, 10_500_000],
+    ])
   })
 
   it('does not count what a member said before a time in which nobody could beat', () => {

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { type TopicFlow, unheardMs } from '../../src/cluster/flow.ts'
 
 const topic = (lastSeenAgoMs: number | null, ...connections: number[]): TopicFlow => ({
-  ...{ topic: 'x', state: 'flowing', ackedAtUs: 1, lastSeenAgoMs, connections },
+  ...{ topic: 'x', state: 'flowing', ackedAtUs: 1, lastSeenAgoMs, missingMs: 0, connections },
 })
 
 describe('how long the venue was not heard', () => {

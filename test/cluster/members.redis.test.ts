@@ -14,7 +14,13 @@ import { eventually, startRedis } from '../support/redis.ts'
 
 const facts: MemberFacts = {
   ...{ version: '1.2.3', owns: new Set([1, 2, 3, 9]), flows: new Set([1, 9]) },
-  ...{ flowsSinceUs: 1_700_000_000_000_000, lagMs: 12, unheardMs: 7, untold: new Set([9]) },
+  ...{
+    flowsSinceUs: 1_700_000_000_000_000,
+    lagMs: 12,
+    unheardMs: 7,
+    missingMs: new Map([[9, 1_234]]),
+    untold: new Set([9]),
+  },
 }
 const LONG_MS = 60_000
 const SHORT_MS = 30

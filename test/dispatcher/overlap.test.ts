@@ -42,17 +42,29 @@ describe('a line that begins beside another process', () => {
   })
 
   for (const when of ['before', 'after'] as const) {
-    it(`tells none when it is found, ${when} its first event came, that the two overlap`, async () => {
+    it(`tells none when it is found, ${when} its first event came, that the two overlapped until then`, async () => {
       const { world } = await beside()
-      if (when === 'before') world.dispatcher.overlapped([TICKERS])
+      const overlapped = new Map([[TICKERS, world.clock.nowUs()]])
+      if (when === 'before') world.dispatcher.overlapped(overlapped)
+      await world.advance(1)
       world.dispatcher.event(world.ticker(9_000_000))
       await world.settle()
-      if (when === 'after') world.dispatcher.overlapped([TICKERS])
+      if (when === 'after') world.dispatcher.overlapped(overlapped)
       await world.advance(1_000)
       const types = world.bus.entries('BTC-USDT', 'TICKER').map(({ type }) => type)
       expect(types).to.deep.equal(['TICKER', 'TICKER', 'TICKER'])
     })
   }
+
+  it('tells one when the other overlapped with it for longer, and has not brought its first event: it was sent none', async () => {
+    const { world } = await beside()
+    world.dispatcher.event(world.ticker(9_000_000))
+    await world.advance(100)
+    world.dispatcher.overlapped(new Map([[TICKERS, world.clock.nowUs()]]))
+    await world.advance(1_000)
+    const types = world.bus.entries('BTC-USDT', 'TICKER').map(({ type }) => type)
+    expect(types).to.deep.equal(['TICKER', 'TICKER', 'GAP', 'TICKER'])
+  })
 
   it('waits again after an interruption, when until then it brought only what the other one had', async () => {
     const bus = new NaiveBus()
@@ -114,7 +126,7 @@ describe('a line that begins beside another process', () => {
     expect(line.owesGap('')).to.equal(false)
     world.dispatcher.interrupted([TICKERS], 'disconnect')
     expect(line.owesGap('')).to.equal(true)
-    world.dispatcher.overlapped([TICKERS])
+    world.dispatcher.overlapped(new Map([[TICKERS, world.clock.nowUs()]]))
     expect(line.owesGap('')).to.equal(false)
   })
 })

@@ -30,8 +30,11 @@ const CONDUCTORS_MAX = 2
 /** What is not there so long after the last fault does not come any more. */
 const PATIENCE_MS = 240_000
 const QUIET_MS = 3_000
+/** So much more slowly the market goes when it is calm. */
+const CALM_PACE = 8
 const FAULTS = [
   ...(['cut', 'cut', 'half-open', 'renew', 'kill', 'pause', 'leave', 'begin', 'weather', 'other-redis'] as const),
+  'mute',
   'fail-over',
   ...(['conductor-kill', 'conductor-pause', 'conductor-begin'] as const),
 ] as const
@@ -126,7 +129,7 @@ class History {
         one,
         scheduler,
         dice,
-        () => (this.#isCalm ? 8 : 1),
+        () => this.#pace(),
         (topic, frame) => this.#hub.send(topic, frame, !topic.includes('@ticker')),
       )
     }
@@ -166,6 +169,13 @@ class History {
     }
   }
 
+  /** Nobody can tell a stream that fell silent from one that is slow, so the market goes on until that is found. */
+  #pace(): number {
+    if (!this.#isCalm || this.#alive.some(({ lines }) => lines.isMute)) return 1
+    this.#hub.usualMs = CALM_PACE * 1_000
+    return CALM_PACE
+  }
+
   #begin(id: string): void {
     const worker = new Worker(id, ++this.#lives, this.#parts)
     this.#network.tell(`${worker.owner.name}: begins`)
@@ -190,6 +200,9 @@ class History {
         break
       case 'half-open':
         worker?.lines.goSilent()
+        break
+      case 'mute':
+        worker?.lines.goMute()
         break
       case 'renew':
         worker?.lines.renew()

@@ -12,6 +12,8 @@ interface Connection {
   open: boolean
   /** It has died, and this process does not know yet. */
   dead: boolean
+  /** Topics that the venue acknowledged and sends no more, of which this process does not know yet. */
+  readonly mute: Set<string>
   /** Topics whose unsubscription is not answered, and how often. */
   readonly leaving: Map<string, number>
   /** To be done when it ends. */
@@ -28,6 +30,8 @@ interface Connection {
 
 /** The venue's end of all connections. */
 export class Hub {
+  /** Nothing that is sent lets wait for longer. */
+  usualMs = 1_000
   readonly #byTopic = new Map<string, Set<Connection>>()
   readonly #network: Network
 
@@ -126,6 +130,7 @@ export class Lines {
       state: seenMs !== null ? 'flowing' : ackedAtUs !== null ? 'acked' : 'requested',
       ackedAtUs,
       lastSeenAgoMs: seenMs === null ? null : nowMs - seenMs,
+      missingMs: seenMs !== null && nowMs - seenMs > this.#parts.hub.usualMs ? nowMs - seenMs : 0,
       connections: [...this.#connections].filter(({ acked }) => acked.has(topic)).map(({ id }) => id),
     }))
   }
@@ -148,6 +153,28 @@ export class Lines {
     connection.dead = true
     hub.drop(connection)
     network.scheduler.after(network.dice.between(3_000, 7_000), owner, () => this.#ended(connection))
+  }
+
+  get isMute(): boolean {
+    return [...this.#connections].some(({ mute }) => mute.size > 0)
+  }
+
+  /** The venue ceases to send one stream; that it shows nothing is noticed after a while, and it is subscribed to anew. */
+  goMute(): void {
+    const { network, hub, owner, interrupted } = this.#parts
+    const [connection] = this.#connections
+    if (connection === undefined || connection.dead || this.#connections.size > 1) return
+    const topic = network.dice.pick([...connection.acked].filter((one) => !connection.mute.has(one)))
+    if (topic === undefined) return
+    network.tell(`${owner.name}: ${topic} falls silent`)
+    connection.mute.add(topic)
+    hub.unsubscribe(topic, connection)
+    network.scheduler.after(network.dice.between(3_000, 7_000), owner, () => {
+      if (!connection.mute.delete(topic) || !connection.open || !connection.acked.delete(topic)) return
+      Object.assign(this.#flows.get(topic) as Flow, { ackedAtUs: null, seenMs: null })
+      interrupted([topic], GapCause.Disconnect)
+      this.#subscribe(connection, topic)
+    })
   }
 
   #ended(connection: Connection): void {
@@ -177,7 +204,7 @@ export class Lines {
   /** A second connection takes the place of the first without an interruption; of a dead one it would have to tell one. */
   renew(): void {
     const [old] = this.#connections
-    if (old === undefined || old.dead || this.#connections.size > 1) return
+    if (old === undefined || old.dead || old.mute.size > 0 || this.#connections.size > 1) return
     const { network, hub, owner } = this.#parts
     const next = this.#connect()
     const carriesAll = (): boolean => [...this.#flows.keys()].every((topic) => next.acked.has(topic))
@@ -188,7 +215,7 @@ export class Lines {
         return
       }
       network.scheduler.after(300, owner, () => {
-        if (!next.open || !old.open || old.dead) return
+        if (!next.open || !old.open || old.dead || old.mute.size > 0) return
         // Asked for meanwhile.
         if (!carriesAll()) {
           look()
@@ -225,6 +252,7 @@ export class Lines {
         owner,
         open: true,
         dead: false,
+        mute: new Set(),
         leaving: new Map(),
         ends: new Set(),
         requestMs: 0,
@@ -271,6 +299,7 @@ export class Lines {
     if (waiting === 0) this.stopping.delete(topic)
     for (const connection of this.#connections) {
       connection.acked.delete(topic)
+      connection.mute.delete(topic)
       const done = (): void => {
         if (!connection.ends.delete(done)) return
         const left = (connection.leaving.get(topic) ?? 1) - 1

@@ -73,6 +73,7 @@ export class Worker {
         const binding = this.#dispatcher.bindingOf(topic)
         return binding?.line instanceof ChannelLine && binding.line.owesGap(binding.route.interval)
       },
+      isNumbered: (topic) => !topic.includes('@ticker'),
       overlapped: (both) => this.#dispatcher.overlapped(both),
       uncovered: (alone) => {
         for (const topic of alone) this.#dispatcher.topicAcked(topic)

@@ -110,7 +110,7 @@ export class Connections implements LineOwner, RepairOwner {
         if (line !== null) connections.push(connectionStatus(slot, line, this.#pausedSinceMs > 0, nowMs))
       }
     }
-    const topics = [...this.#layout.topics.values()].map((topic) => topicStatus(topic, nowMs))
+    const topics = [...this.#layout.topics.values()].map((topic) => topicStatus(topic, nowMs, this.#options))
     return { connections, topics, stopped: this.#stopped.list(), staleTopicsCount: this.#repairs.staleTopicsCount }
   }
 

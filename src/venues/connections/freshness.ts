@@ -65,6 +65,23 @@ export function hidesLoss(freshness: Freshness, silentMs: number, options: Conne
   return freshness.samples < SAMPLES_MIN || silentMs > 1.5 * Math.max(freshness.usualMs, 2 * options.sweepMs)
 }
 
+/**
+ * For how long a topic has shown nothing although it should have, ms: for longer than usual, and a witness has moved meanwhile
+ * where it has one (`witnessSeenMs`, else null). 0: there is nothing to suspect. Sooner than a verdict, and more often wrong.
+ */
+export function missingMs(
+  freshness: Freshness,
+  sinceMs: number,
+  witnessSeenMs: number | null,
+  nowMs: number,
+  options: ConnectionsOptions,
+): number {
+  const silentMs = nowMs - sinceMs
+  const isLong =
+    freshness.samples < SAMPLES_MIN ? silentMs > options.staleGraceMs : hidesLoss(freshness, silentMs, options)
+  return isLong && (witnessSeenMs === null || witnessSeenMs > sinceMs) ? silentMs : 0
+}
+
 /** Takes note of the latest data. An interval longer than the limit was a fault or a halt, and teaches only the limit. */
 export function observe(freshness: Freshness, lastSeenMs: number, options: ConnectionsOptions): void {
   if (lastSeenMs <= freshness.seenMs) return

@@ -116,14 +116,12 @@ export class Repairs {
   }
 
   #judge(topic: Topic, group: Group, carrier: Carrier, nowMs: number, rebaseMs: number): Staleness | null {
-    let witnessSeenMs = 0
-    for (const { topic: witness, sign } of topic.witnesses)
-      witnessSeenMs = Math.max(witnessSeenMs, witness.shownMs[sign])
     let siblingSamples = 0
     if (topic.freshness.seenMs === 0) {
       for (const { freshness } of group.topics.values()) siblingSamples = Math.max(siblingSamples, freshness.samples)
     }
     const sinceMs = Math.max(carrier.ackedMs, rebaseMs)
+    const witnessSeenMs = topic.witnessSeenMs ?? 0
     const around = { sinceMs, witnessSeenMs, siblingSamples, neighbourSeenMs: this.#neighbourSeenMs }
     return judge(topic.freshness, around, nowMs, this.#options)
   }

@@ -1,4 +1,6 @@
+import { missingMs } from './freshness.ts'
 import type { Line } from './line.ts'
+import type { ConnectionsOptions } from './options.ts'
 import type { Slot } from './slot.ts'
 import type { Topic } from './topic.ts'
 
@@ -13,6 +15,8 @@ export interface TopicStatus {
   readonly flowingAtUs: number | null
   /** Age of the latest data at the resolution of the sweep, null: none yet. */
   readonly lastSeenAgoMs: number | null
+  /** For how long it has shown nothing although it should have, 0: nothing to suspect; see `missingMs` of the freshness. */
+  readonly missingMs: number
   /** Error replies in a row. */
   readonly errors: number
 }
@@ -39,8 +43,9 @@ export interface ConnectionsStatus {
   readonly staleTopicsCount: number
 }
 
-export function topicStatus(topic: Topic, nowMs: number): TopicStatus {
-  const isAcked = topic.carriers.some((carrier) => carrier.phase === 'acked')
+export function topicStatus(topic: Topic, nowMs: number, options: ConnectionsOptions): TopicStatus {
+  const acked = topic.carriers.filter(({ phase }) => phase === 'acked')
+  const isAcked = acked.length > 0
   const seenMs = Math.max(topic.freshness.seenMs, ...topic.carriers.map((carrier) => carrier.lastSeenMs))
   const state = topic.repair.stale !== null ? 'stale' : topic.flowing ? 'flowing' : isAcked ? 'acked' : 'requested'
   return {
@@ -51,6 +56,15 @@ export function topicStatus(topic: Topic, nowMs: number): TopicStatus {
     ackedAtUs: topic.ackedAtUs,
     flowingAtUs: topic.flowingAtUs,
     lastSeenAgoMs: seenMs === 0 ? null : Math.max(0, nowMs - seenMs),
+    missingMs: isAcked
+      ? missingMs(
+          topic.freshness,
+          seenMs > 0 ? seenMs : Math.min(...acked.map(({ ackedMs }) => ackedMs)),
+          topic.witnessSeenMs,
+          nowMs,
+          options,
+        )
+      : 0,
     errors: topic.errors,
   }
 }

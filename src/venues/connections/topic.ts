@@ -61,6 +61,14 @@ export class Topic {
     this.requestedAtUs = requestedAtUs
   }
 
+  /** When something was shown last that this topic cannot be silent to; null where nothing tells. */
+  get witnessSeenMs(): number | null {
+    if (this.witnesses.length === 0) return null
+    let seenMs = 0
+    for (const { topic, sign } of this.witnesses) seenMs = Math.max(seenMs, topic.shownMs[sign])
+    return seenMs
+  }
+
   /** What it carried was interrupted: the next data on any line counts as the first. Answers whether it had been flowing. */
   interrupt(): boolean {
     for (const carrier of this.carriers) {

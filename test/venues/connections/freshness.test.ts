@@ -4,6 +4,7 @@ import {
   type Freshness,
   hidesLoss,
   judge,
+  missingMs,
   newFreshness,
   observe,
   type Staleness,
@@ -61,6 +62,19 @@ describe('freshness', () => {
       expect(found).to.deep.equal({ silentMs: foundMs, reason: 'rate' })
     })
   }
+
+  it('suspects a silence longer than usual, if a witness has moved meanwhile or there is none', () => {
+    const { freshness, lastMs } = learnt(2_000)
+    const missing = (silentMs: number, witnessSeenMs: number | null): number =>
+      missingMs(freshness, lastMs, witnessSeenMs, lastMs + silentMs, options)
+    expect(missing(2_900, lastMs + 100)).to.equal(0)
+    expect(missing(3_250, lastMs + 100)).to.equal(3_250)
+    expect(missing(60_000, lastMs)).to.equal(0)
+    expect(missing(3_250, null)).to.equal(3_250)
+    const young = newFreshness()
+    expect(missingMs(young, 1_000, 2_000, 3_400, options)).to.equal(0)
+    expect(missingMs(young, 1_000, 2_000, 3_600, options)).to.equal(2_600)
+  })
 
   it('finds a topic that has shown little, after a longer silence', () => {
     for (const { count, foundMs } of [
