@@ -250,11 +250,14 @@ export class PartitionLoop {
     const reading: [Seat, FusedChannel][] = []
     let readToMs = Number.POSITIVE_INFINITY
     for (const seat of this.#seats.values()) {
-      if (seat.state === null) continue
+      if (seat.state === null || seat.rung.size === 0) continue
       const later = hasUnreadQuote(seat)
-      for (const channel of seat.rung) if (!later || channel !== 'QUOTE') reading.push([seat, channel])
-      seat.rung.clear()
-      if (later) seat.rung.add('QUOTE')
+      for (const channel of seat.rung) {
+        if (later && channel === 'QUOTE') continue
+        reading.push([seat, channel])
+        // One by one: to clear a set makes a new table for it, and that of a seat, which is old, does not die young.
+        seat.rung.delete(channel)
+      }
     }
     for (let start = 0; start < reading.length; start += STREAMS_PER_READ_MAX) {
       const page = reading.slice(start, start + STREAMS_PER_READ_MAX)
