@@ -1,16 +1,19 @@
-import { PerformanceObserver } from 'node:perf_hooks'
+import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks'
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8'
 
 /**
  * V8 lets a heap grow to a multiple of what lives in it before it looks for garbage, the more so the less CPU it gets. What
- * a worker holds dies old (events wait for Redis, and for a fail-over), so most of a large heap would be such garbage: a
- * worker with 2,000 instruments holds 300 MB and would take a gigabyte. Above `high` it may grow by a fifth between two
- * collections, which costs a small one some throughput and a large one little.
+ * a worker holds dies old (events wait for Redis, books for their snapshots), so most of a large heap would be such garbage: a
+ * worker with 2,000 instruments holds 200 to 300 MB and would take a gigabyte. So it may grow to `grownBytes` between two
+ * collections, and where most of that lives already by a fifth: a small heap is collected as seldom as V8 likes, a large one
+ * more often. V8 reckons the bound at the end of a collection, so it is told before how much will live then: as much as at the
+ * last one, and where that was more than before, as much more again. Told when the heap is large already, it would heed it a
+ * collection too late.
  *
  * What dies old also leaves holes: pages of which a little still lives, and which V8 clears only where almost nothing does.
- * With 2,000 instruments that came to 200 MB after 100 s, as much as lived. So above `high` it moves together what lives
+ * With 2,000 instruments that came to 200 MB after 100 s, as much as lived. So above `highBytes` it moves together what lives
  * (`optimize-for-size`; set at run time, when the spaces have their sizes, it does little else).
- * `high` is above what the ring and what dies young come to under any load: at full speed 100 MB live in a heap of 200 to 300.
+ * `highBytes` is above what the ring and what dies young come to under any load: at full speed 100 MB live in a heap of 200 to 300.
  * Compacting there takes a fifth of all processor time and spares memory that nobody lacks.
  *
  * Where new objects are made V8 takes room for 128 MB. An event is gone when its call is answered, so an eighth of that holds
@@ -20,18 +23,30 @@ import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'n
  * A start or an outage, when everything waits, would so decide for the life of the process that every event is old.
  */
 export const heapBounds = {
+  grownBytes: 256 * 1024 * 1024,
+  growthPercentMin: 20,
   highBytes: 320 * 1024 * 1024,
   lowBytes: 224 * 1024 * 1024,
-  slowGrowthPercent: 20,
   /** Both halves of it; it doubles in steps until this is reached. */
   youngBytes: 16 * 1024 * 1024,
 } as const
 
-export type HeapGrowth = 'free' | 'slow'
+/** More than V8 would take by itself. */
+const GROWTH_PERCENT_MAX = 300
 
-export function heapGrowthAt(heapBytes: number, before: HeapGrowth): HeapGrowth {
-  if (heapBytes > heapBounds.highBytes) return 'slow'
-  return heapBytes < heapBounds.lowBytes ? 'free' : before
+/**
+ * By how much the heap may grow after the next collection, if so much lived at the last one and at the one before it; 0 is V8's
+ * own choice.
+ */
+export function growthPercentAt(liveBytes: number, liveBytesBefore: number): number {
+  const expectedBytes = liveBytes + Math.max(0, liveBytes - liveBytesBefore)
+  const percent = Math.floor((heapBounds.grownBytes / expectedBytes - 1) * 100)
+  return percent > GROWTH_PERCENT_MAX ? 0 : Math.max(percent, heapBounds.growthPercentMin)
+}
+
+/** Whether a heap of this size is to be kept compact. */
+export function isCompactAt(heapBytes: number, before: boolean): boolean {
+  return heapBytes > heapBounds.highBytes || (before && heapBytes >= heapBounds.lowBytes)
 }
 
 /** By what the place of new objects grows when it is too small. */
@@ -42,18 +57,25 @@ export function youngGrowthAt(youngBytes: number): 1 | 2 {
 /** Watches the heap of this process, after every collection, until the answer is called. */
 export function watchHeapGrowth(): () => void {
   setFlagsFromString('--no-allocation-site-pretenuring')
-  let growth: HeapGrowth = 'free'
+  let growthPercent = 0
+  let liveBytes = 0
+  let compact = false
   let young: 1 | 2 = 2
-  const observer = new PerformanceObserver(() => {
+  const observer = new PerformanceObserver((list) => {
     const nextYoung = youngGrowthAt(youngBytesNow())
     if (nextYoung !== young) setFlagsFromString(`--semi-space-growth-factor=${nextYoung}`)
     young = nextYoung
-    const next = heapGrowthAt(getHeapStatistics().total_heap_size, growth)
-    if (next === growth) return
-    growth = next
-    setFlagsFromString(growth === 'slow' ? '--optimize-for-size' : '--no-optimize-for-size')
-    // 0 is V8's own choice.
-    setFlagsFromString(`--heap-growing-percent=${growth === 'slow' ? heapBounds.slowGrowthPercent : 0}`)
+    const { total_heap_size: heapBytes, used_heap_size: usedBytes } = getHeapStatistics()
+    // What is in use right after all was collected lives.
+    if (list.getEntries().some(isMajor)) {
+      const nextPercent = growthPercentAt(usedBytes, liveBytes)
+      liveBytes = usedBytes
+      if (nextPercent !== growthPercent) setFlagsFromString(`--heap-growing-percent=${nextPercent}`)
+      growthPercent = nextPercent
+    }
+    const nextCompact = isCompactAt(heapBytes, compact)
+    if (nextCompact !== compact) setFlagsFromString(nextCompact ? '--optimize-for-size' : '--no-optimize-for-size')
+    compact = nextCompact
   })
   observer.observe({ entryTypes: ['gc'] })
   return () => observer.disconnect()
@@ -61,4 +83,8 @@ export function watchHeapGrowth(): () => void {
 
 function youngBytesNow(): number {
   return getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? 0
+}
+
+function isMajor({ detail }: PerformanceEntry & { readonly detail?: { readonly kind?: number } }): boolean {
+  return detail?.kind === constants.NODE_PERFORMANCE_GC_MAJOR
 }
