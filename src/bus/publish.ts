@@ -84,10 +84,24 @@ export interface ChannelOutcome {
   readonly outcomes: readonly OfferOutcome[]
 }
 
-/** A call as it went out: what it offered can be read back from it, and costs less memory than the offers. */
+/** Makes offers anew from the bytes as which they went out. */
+export interface OfferReader {
+  /** The first `count` offers of a batch of this channel; its bytes begin in `memory` at `at`. */
+  read(memory: Buffer, at: number, count: number, channel: Channel): Offer[]
+}
+
+/**
+ * A call as it went out. The bytes of its offers, which cost less memory than the offers, can be copied by whoever wants to
+ * remember them; `reader` reads them back.
+ */
 export interface SentCall {
-  /** What was published in a batch, made anew. */
-  batch(index: number): Pick<ChannelBatch, 'quality' | 'offers'>
+  readonly reader: OfferReader
+  /** How many bytes the offers of a batch are. */
+  bytesOf(index: number): number
+  /** Copies them to a place that has room for them. */
+  copy(index: number, memory: Buffer, at: number): void
+  /** Nothing will be copied any more: other calls may be written where this one stands. A call that is not released is garbage. */
+  release(): void
 }
 
 export interface PublishResult {

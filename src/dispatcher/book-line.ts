@@ -66,7 +66,7 @@ export class BookLine implements Line, GuardedLine {
     guard.line = this
     this.#above = new HeldDeltas(shared, this.counts)
     this.#overlap = new OverlapWait(shared.limits.overlapWaitMs)
-    this.#ring = shared.ring.line()
+    this.#ring = shared.ring.line(key.channel)
   }
 
   get quality(): Quality {

@@ -68,7 +68,7 @@ export class ChannelLine implements Line {
     this.#shared = shared
     this.isContiguous = key.channel === Channel.Trade
     this.#overlap = new OverlapWait(shared.limits.overlapWaitMs)
-    this.#ring = shared.ring.line()
+    this.#ring = shared.ring.line(key.channel)
   }
 
   get stopped(): boolean {

@@ -97,6 +97,7 @@ export class Lane {
     if (asked === null || this.#call !== null || this.#probing || this.#closed) return
     this.#probing = true
     const answered = (result: PublishResult | null): void => {
+      result?.sent.release()
       this.#probing = false
       if (this.#closed) return
       this.#answeredMs = this.#options.clock.monotonicMs()
@@ -186,6 +187,7 @@ export class Lane {
       if (line.ready(nowMs)) this.markReady(line)
       else this.#sleep(line)
     }
+    result.sent.release()
     this.#answeredMs = nowMs
     this.#asked = call.batches[0] ?? null
     this.#notice(result.run)

@@ -1,5 +1,7 @@
-import type { ChannelOutcome, SentCall } from '../bus/publish.ts'
-import { GapCause } from '../domain/event.ts'
+import assert from 'node:assert'
+import type { ChannelOutcome, OfferReader } from '../bus/publish.ts'
+import { type Channel, GapCause, type Quality } from '../domain/event.ts'
+import { type Slab, Slabs } from '../lib/slabs.ts'
 import type { CallAnswer } from './line.ts'
 import { acknowledgedOffer, heldBytesOf, type LineOffer } from './line-offer.ts'
 
@@ -13,14 +15,18 @@ export interface RingLimits {
 const NO_PARTS: readonly string[] = ['']
 
 /**
- * What was acknowledged together, as it was sent: remembering costs one object a batch, and the offers themselves die young,
- * where the collector never has to move them.
+ * What was acknowledged together, as bytes: remembering costs one object a batch, and the offers themselves die young, where the
+ * collector never has to move them. The bytes are copied out of the call: around them stand keys and header, as much again
+ * where a batch is one event, and calls are sent and answered in another order than their offers are forgotten.
  */
 interface Chunk {
   readonly line: LineRing
-  readonly sent: SentCall
-  /** Which batch of the call. */
-  readonly index: number
+  /** Where the batch's offers stand; null when they were let go. */
+  slab: Slab | null
+  readonly at: number
+  readonly reader: OfferReader
+  /** How the batch was sent. */
+  readonly quality: Quality
   /** Which of its offers are in the stream; null: all of them. */
   readonly kept: readonly number[] | null
   readonly events: number
@@ -34,12 +40,11 @@ interface Chunk {
   /** Which parts are in it, KLINE; else ''. */
   readonly parts: readonly string[]
   readonly atMs: number
-  /** Handed out to be offered again; it is remembered anew when that is acknowledged. */
-  taken: boolean
 }
 
-function offersOf({ sent, index, kept }: Chunk): LineOffer[] {
-  const { offers, quality } = sent.batch(index)
+function offersOf({ line, slab, at, reader, quality, kept, events }: Chunk): LineOffer[] {
+  assert(slab !== null, 'what the ring has let go cannot be offered')
+  const offers = reader.read(slab.memory, at, kept === null ? events : (kept.at(-1) as number) + 1, line.channel)
   return pick(offers, kept).map((offer) => acknowledgedOffer(offer, quality))
 }
 
@@ -55,6 +60,7 @@ function pick<One>(all: readonly One[], places: readonly number[] | null): reado
  */
 export class Ring {
   readonly #limits: RingLimits
+  readonly #memory = new Slabs()
   #chunks: (Chunk | null)[] = []
   #head = 0
   events = 0
@@ -65,8 +71,13 @@ export class Ring {
   }
 
   /** A ring of one line. */
-  line(): LineRing {
-    return new LineRing(this)
+  line(channel: Channel): LineRing {
+    return new LineRing(this, channel)
+  }
+
+  /** Memory for a chunk; given back when that is let go. */
+  room(bytes: number): Slab {
+    return this.#memory.take(bytes)
   }
 
   add(chunk: Chunk): void {
@@ -81,10 +92,10 @@ export class Ring {
     for (;;) {
       const oldest = this.#chunks[this.#head]
       if (oldest === undefined || oldest === null) break
-      if (!oldest.taken) {
+      if (oldest.slab !== null) {
         if (this.bytes <= bytesMax && nowMs - oldest.atMs <= ageMsMax) break
         oldest.line.forgetOldest()
-        this.take(oldest)
+        this.letGo(oldest)
       }
       this.#chunks[this.#head++] = null
     }
@@ -105,8 +116,11 @@ export class Ring {
     this.bytes -= heldBytesOf(offer)
   }
 
-  take(chunk: Chunk): void {
-    chunk.taken = true
+  /** It is forgotten, or handed out to be offered again and remembered anew when that is acknowledged. */
+  letGo(chunk: Chunk): void {
+    assert(chunk.slab !== null, 'what the ring has let go cannot be let go again')
+    this.#memory.giveBack(chunk.slab)
+    chunk.slab = null
     this.events -= chunk.events
     this.bytes -= chunk.bytes
   }
@@ -121,6 +135,7 @@ function edgeOf({ high, receivedTimeUs }: LineOffer): Edge {
 
 /** What one line had acknowledged and can offer again, and between which offers lies what it can not. */
 export class LineRing {
+  readonly channel: Channel
   readonly #ring: Ring
   #chunks: (Chunk | null)[] = []
   #head = 0
@@ -130,8 +145,9 @@ export class LineRing {
   /** By part (KLINE: interval): the newest, of those that were forgotten. A snapshot is too big for that, and can be had anew. */
   readonly #pinned = new Map<string, LineOffer>()
 
-  constructor(ring: Ring) {
+  constructor(ring: Ring, channel: Channel) {
     this.#ring = ring
+    this.channel = channel
   }
 
   /** Whether the stream held more of this line than can be offered again. */
@@ -152,10 +168,16 @@ export class LineRing {
     if (this.#pinned.size > 0) this.#unpin(parts)
     let bytes = 0
     for (const offer of there) bytes += heldBytesOf(offer)
+    const size = sent.bytesOf(index)
+    const slab = this.#ring.room(size)
+    const at = slab.end - size
+    sent.copy(index, slab.memory, at)
     const chunk: Chunk = {
       line: this,
-      sent,
-      index,
+      slab,
+      at,
+      reader: sent.reader,
+      quality: first.quality,
       kept,
       events: there.length,
       bytes,
@@ -165,7 +187,6 @@ export class LineRing {
       lastUs: last.receivedTimeUs,
       parts,
       atMs: nowMs,
-      taken: false,
     }
     this.#chunks.push(chunk)
     this.#ring.add(chunk)
@@ -185,8 +206,8 @@ export class LineRing {
     }
     for (; this.#head < this.#chunks.length; this.#head++) {
       const chunk = this.#chunks[this.#head] as Chunk
-      this.#ring.take(chunk)
       all.push(...offersOf(chunk))
+      this.#ring.letGo(chunk)
     }
     this.clear()
     return all
@@ -194,7 +215,7 @@ export class LineRing {
 
   /** The venue's numbering began anew: what was remembered of the old one would stand in the way of the new. */
   clear(): void {
-    for (; this.#head < this.#chunks.length; this.#head++) this.#ring.take(this.#chunks[this.#head] as Chunk)
+    for (; this.#head < this.#chunks.length; this.#head++) this.#ring.letGo(this.#chunks[this.#head] as Chunk)
     this.#chunks = []
     this.#head = 0
     for (const offer of this.#pinned.values()) this.#ring.unpin(offer)

@@ -1,5 +1,6 @@
-import type { ChannelBatch, Offer, SentCall } from '../bus/publish.ts'
-import type { Channel, Quality } from '../domain/event.ts'
+import assert from 'node:assert'
+import type { ChannelBatch, Offer, OfferReader, SentCall } from '../bus/publish.ts'
+import type { Channel } from '../domain/event.ts'
 import type { Market } from '../domain/instrument.ts'
 import { BulkReader, writeBulk, writeBytes, writeEmptyBulk } from './packed-command.ts'
 
@@ -9,10 +10,12 @@ const CHARACTER_BYTES = 3
 const FIELDS_A_GROUP = 10
 const FIELDS_AN_OFFER = 8
 const KEYS_A_GROUP = 3
-/** Memory kept between calls; a call that needs more has its own. */
-const KEPT_BYTES_MAX = 4 * 1024 * 1024
-/** Calls stand one behind the other in pieces of memory of this size, so that keeping them costs few objects. */
-const SLAB_BYTES = 256 * 1024
+/** Where a call is written at first; one that needs more room is moved. */
+const CALL_BYTES = 256 * 1024
+/** Memory kept for calls to come: so many pieces, each of so many bytes at most. */
+const FREE_COUNT_MAX = 8
+const FREE_BYTES_MAX = 1024 * 1024
+const NOWHERE = Buffer.alloc(0)
 
 /** A bell of a partition. Its number is that of the call in which it was last named. */
 export interface Bell {
@@ -78,12 +81,13 @@ export class AppendTarget {
 
 /**
  * Writes calls of the append script, in the layout that the head of `append.lua` describes, as the bytes that go to Redis:
- * no text and no array is made on the way.
+ * no text and no array is made on the way. Where a call stands, the next one is written once it was released: its bytes are
+ * the socket's until Redis answers, and for as long as anyone may copy from them.
  */
 export class AppendCalls {
-  #buffer = Buffer.allocUnsafeSlow(256 * 1024)
-  #slab = Buffer.alloc(0)
-  #slabAt = 0
+  /** Where the call that is being written stands. */
+  #buffer: Buffer = NOWHERE
+  readonly #free: Buffer[] = []
   #calls = 0
 
   /** `name` is the command and `script` its first argument: EVALSHA with the hash, or EVAL with the source. */
@@ -100,6 +104,7 @@ export class AppendCalls {
     for (let index = 0; index < batches.length; index++) offers += (batches[index] as ChannelBatch).offers.length
     const strings = 5 + keys + batches.length * FIELDS_A_GROUP + offers * FIELDS_AN_OFFER
     let at = 0
+    this.#buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(CALL_BYTES)
     this.#reserve(at, name.length, script.length * CHARACTER_BYTES)
     at += this.#buffer.write(`*${strings}\r\n`, at, 'latin1')
     at = writeBulk(this.#buffer, at, name)
@@ -117,28 +122,17 @@ export class AppendCalls {
     this.#reserve(at, 0, 0)
     at = writeBulk(this.#buffer, at, String(floorMs))
     at = writeBulk(this.#buffer, at, String(batches.length))
-    const begins: number[] = []
+    const edges: number[] = []
     for (let index = 0; index < batches.length; index++) {
-      begins.push(at)
-      at = this.#group(at, batches[index] as ChannelBatch, targets[index] as AppendTarget)
+      const batch = batches[index] as ChannelBatch
+      at = this.#head(at, batch, targets[index] as AppendTarget)
+      edges.push(at)
+      at = this.#offers(at, batch.offers)
+      edges.push(at)
     }
-    // The socket keeps what it is given until it has sent it, and the working memory serves the next call by then.
-    const bytes = this.#room(at)
-    bytes.set(this.#buffer.subarray(0, at))
-    if (this.#buffer.length > KEPT_BYTES_MAX) this.#buffer = Buffer.allocUnsafeSlow(KEPT_BYTES_MAX)
-    return new AppendCall(bytes, begins)
-  }
-
-  /** Memory that nothing else is written to. */
-  #room(bytes: number): Buffer {
-    if (bytes > SLAB_BYTES / 2) return Buffer.allocUnsafeSlow(bytes)
-    if (this.#slabAt + bytes > this.#slab.length) {
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
-      this.#slabAt = 0
-    }
-    const from = this.#slabAt
-    this.#slabAt += bytes
-    return this.#slab.subarray(from, this.#slabAt)
+    const memory = this.#buffer
+    this.#buffer = NOWHERE
+    return new AppendCall(memory, at, edges, this.#free)
   }
 
   #numberBells(targets: readonly AppendTarget[]): readonly Bell[] {
@@ -154,13 +148,16 @@ export class AppendCalls {
     return bells
   }
 
-  #group(start: number, batch: ChannelBatch, target: AppendTarget): number {
+  #head(start: number, batch: ChannelBatch, target: AppendTarget): number {
     const head = target.headOf(batch)
-    const { offers } = batch
     this.#reserve(start, head.length, 0)
     let at = writeBulk(this.#buffer, start, String(target.bell.number))
     at = writeBytes(this.#buffer, at, head)
-    at = writeBulk(this.#buffer, at, String(offers.length))
+    return writeBulk(this.#buffer, at, String(batch.offers.length))
+  }
+
+  #offers(start: number, offers: readonly Offer[]): number {
+    let at = start
     for (let index = 0; index < offers.length; index++) {
       const offer = offers[index] as Offer
       const { id, first, venueTime, receivedTime, source, trace, data } = offer
@@ -191,7 +188,7 @@ export class AppendCalls {
   }
 }
 
-const plainKinds: Readonly<Record<string, Offer['kind']>> = {
+const plainKinds: Readonly<Partial<Record<Channel, Offer['kind']>>> = {
   TRADE: 'TRADE',
   QUOTE: 'QUOTE',
   TICKER: 'TICKER',
@@ -202,28 +199,64 @@ type Fields = [string, string, string, string, string, string, string, string]
 
 const kindOfLetter: Readonly<Record<string, Offer['kind']>> = { S: 'SNAPSHOT', R: 'SNAPSHOT', G: 'GIVEUP', L: 'LOST' }
 
-/** A call as it went out, and where its groups stand. */
+/** A call as it went out, and where the offers of its groups stand. */
 export class AppendCall implements SentCall {
-  readonly bytes: Buffer
-  /** Where each group begins. */
-  readonly #begins: readonly number[]
+  readonly reader = offerReader
+  /** Null once it was released. */
+  #memory: Buffer | null
+  readonly #length: number
+  /** Where the offers of each group begin and end. */
+  readonly #edges: readonly number[]
+  /** Where memory of calls waits for the next ones. */
+  readonly #free: Buffer[]
 
-  constructor(bytes: Buffer, begins: readonly number[]) {
-    this.bytes = bytes
-    this.#begins = begins
+  constructor(memory: Buffer, length: number, edges: readonly number[], free: Buffer[]) {
+    this.#memory = memory
+    this.#length = length
+    this.#edges = edges
+    this.#free = free
   }
 
-  batch(index: number): Pick<ChannelBatch, 'quality' | 'offers'> {
-    const bulks = new BulkReader(this.bytes, this.#begins[index] as number)
-    const fields = bulks.take(FIELDS_A_GROUP)
-    const channel = fields[1] as string
-    const offers: Offer[] = []
-    for (let left = Number(fields[9]); left > 0; left--) offers.push(offerFrom(channel, bulks.take(FIELDS_AN_OFFER)))
-    return { quality: fields[7] as Quality, offers }
+  /** What goes to Redis. */
+  get bytes(): Buffer {
+    return this.#held().subarray(0, this.#length)
+  }
+
+  bytesOf(index: number): number {
+    return (this.#edges[2 * index + 1] as number) - (this.#edges[2 * index] as number)
+  }
+
+  copy(index: number, memory: Buffer, at: number): void {
+    this.#held().copy(memory, at, this.#edges[2 * index] as number, this.#edges[2 * index + 1] as number)
+  }
+
+  /**
+   * To be called after Redis answered, so that nothing of it waits to be sent any more. Of a call that failed nobody knows that:
+   * it is never given to anyone who could release it, and stays as it is.
+   */
+  release(): void {
+    const memory = this.#memory
+    this.#memory = null
+    if (memory === null || memory.length < CALL_BYTES || memory.length > FREE_BYTES_MAX) return
+    if (this.#free.length < FREE_COUNT_MAX) this.#free.push(memory)
+  }
+
+  #held(): Buffer {
+    assert(this.#memory !== null, 'the call was released: another one stands where it stood')
+    return this.#memory
   }
 }
 
-function offerFrom(channel: string, fields: readonly string[]): Offer {
+const offerReader: OfferReader = {
+  read(memory, at, count, channel) {
+    const bulks = new BulkReader(memory, at)
+    const offers: Offer[] = []
+    for (let left = count; left > 0; left--) offers.push(offerFrom(channel, bulks.take(FIELDS_AN_OFFER)))
+    return offers
+  },
+}
+
+function offerFrom(channel: Channel, fields: readonly string[]): Offer {
   const [flags, id, first, venueTime, receivedTime, source, trace, data] = fields as Fields
   const letter = flags.slice(0, 1)
   return {

@@ -16,7 +16,7 @@ import { Keys } from './keys.ts'
 import { Script } from './script.ts'
 
 const appendScript = new Script('append.lua')
-const NOTHING_SENT = new AppendCall(Buffer.alloc(0), [])
+const NOTHING_SENT = new AppendCall(Buffer.alloc(0), 0, [], [])
 
 export interface RedisEventBusOptions {
   readonly connection: RedisConnection

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { SentCopy } from '../support/naive-append.ts'
+import { SentCopy } from '../support/sent-copy.ts'
 import { NaiveBus } from './naive-bus.ts'
 import { tableOf, World } from './world.ts'
 

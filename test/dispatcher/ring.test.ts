@@ -6,7 +6,7 @@ import type { LineOffer } from '../../src/dispatcher/line-offer.ts'
 import { Ring } from '../../src/dispatcher/ring.ts'
 import { Channel } from '../../src/domain/event.ts'
 import { asInstrument } from '../../src/domain/instrument.ts'
-import { SentCopy } from '../support/naive-append.ts'
+import { SentCopy } from '../support/sent-copy.ts'
 import { market, World } from './world.ts'
 
 const ring = (more: Partial<(typeof defaultDispatcherLimits)['ring']> = {}) => ({
@@ -245,7 +245,7 @@ describe('what a ring remembers of a call', () => {
     }
     const sent = new SentCopy([{ ...batch, numbering: 'trade', quality: 'LIVE', epoch: '1' }])
     const whole = new Ring(defaultDispatcherLimits.ring)
-    const line = whole.line()
+    const line = whole.line(Channel.Trade)
     const result = { greatestEntryMs: 1, run: '1', channels: [outcome], sent }
     line.keep(offers, { result, nowMs: 0, retried: false }, 0)
     expect(whole.events).to.equal(4)

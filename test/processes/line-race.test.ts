@@ -4,7 +4,7 @@ import { Channel, Quality } from '../../src/domain/event.ts'
 import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
 import { LineRace, type LostEvent } from '../../src/processes/line-race.ts'
 import { metrics } from '../../src/telemetry/metrics.ts'
-import { SentCopy } from '../support/naive-append.ts'
+import { SentCopy } from '../support/sent-copy.ts'
 
 const market = asMarket('RACE-SPOT')
 

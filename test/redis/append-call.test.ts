@@ -93,21 +93,42 @@ describe('a call of the append script', () => {
     )
   })
 
-  it('holds what it offered, also when many more were made behind it', function () {
+  it('stands unchanged, and its offers can be read back, until it is released, however many are made and released meanwhile', function () {
     this.timeout(90_000)
     const calls = new AppendCalls()
     const { targetOf } = newTargets()
-    const made: { readonly sent: AppendCall; readonly batches: readonly ChannelBatch[] }[] = []
+    const made: { readonly sent: AppendCall; readonly bytes: Buffer; readonly batches: readonly ChannelBatch[] }[] = []
+    const release = fc.array(fc.nat(), { maxLength: 3 })
     fc.assert(
-      fc.property(fc.array(batches, { minLength: 1, maxLength: 6 }), (call) => {
-        made.push({ sent: calls.encode('evalsha', 'hash', call, call.map(targetOf), 0), batches: call })
-        for (const { sent, batches } of made) {
-          for (const [index, { quality, offers, channel }] of batches.entries()) {
-            expect(sent.batch(index)).to.deep.equal({ quality, offers: offers.map((offer) => asSent(offer, channel)) })
+      fc.property(fc.array(batches, { minLength: 1, maxLength: 6 }), release, (call, released) => {
+        const sent = calls.encode('evalsha', 'hash', call, call.map(targetOf), 0)
+        made.push({ sent, bytes: Buffer.from(sent.bytes), batches: call })
+        for (const { sent, bytes, batches } of made) {
+          expect(sent.bytes.equals(bytes)).to.equal(true)
+          for (const [index, { offers, channel }] of batches.entries()) {
+            const memory = Buffer.alloc(7 + sent.bytesOf(index))
+            sent.copy(index, memory, 7)
+            const expected = offers.map((offer) => asSent(offer, channel))
+            expect(sent.reader.read(memory, 7, offers.length, channel)).to.deep.equal(expected)
           }
         }
+        for (const at of released) made.splice(at % Math.max(1, made.length), 1)[0]?.sent.release()
       }),
-      { numRuns: 40 },
+      { numRuns: 60 },
     )
+  })
+
+  it('cannot be looked at once it was released, and is released once', () => {
+    const calls = new AppendCalls()
+    const { targetOf } = newTargets()
+    const batch = fc.sample(batches, { numRuns: 1, seed: 1 })[0] as ChannelBatch
+    const encode = () => calls.encode('evalsha', 'hash', [batch], [targetOf(batch)], 0)
+    const first = encode()
+    first.release()
+    first.release()
+    expect(() => first.bytes).to.throw('released')
+    expect(() => first.copy(0, Buffer.alloc(100_000), 0)).to.throw('released')
+    const [second, third] = [encode(), encode()]
+    expect(second.bytes.buffer === third.bytes.buffer, 'the same memory twice').to.equal(false)
   })
 })

@@ -6,7 +6,6 @@ import type {
   OfferOutcome,
   PublishResult,
   RefusalReason,
-  SentCall,
   Verdict,
 } from '../../src/bus/publish.ts'
 import type { GapCause } from '../../src/domain/event.ts'
@@ -20,6 +19,7 @@ import {
   openSegments,
   type State,
 } from './naive-streams.ts'
+import { SentCopy } from './sent-copy.ts'
 
 export type { NaiveEntry } from './naive-streams.ts'
 
@@ -36,24 +36,6 @@ type Answer = Verdict | RefusalReason | 'malformed' | null
 
 const MINUTE_US = 60_000_000
 const OPEN_RANGES_MAX = 1_000
-
-/** What was published as it was then: of the offers only what travels. */
-export class SentCopy implements SentCall {
-  readonly #batches: readonly Pick<ChannelBatch, 'quality' | 'offers'>[]
-
-  constructor(batches: readonly ChannelBatch[]) {
-    this.#batches = batches.map(({ quality, offers }) => ({ quality, offers: offers.map(plainOffer) }))
-  }
-
-  batch(index: number): Pick<ChannelBatch, 'quality' | 'offers'> {
-    return structuredClone(this.#batches[index] as Pick<ChannelBatch, 'quality' | 'offers'>)
-  }
-}
-
-function plainOffer(offer: Offer): Offer {
-  const { kind, id, first, venueTime, receivedTime, source, trace, declare, refresh, data } = offer
-  return { kind, id, first, venueTime, receivedTime, source, trace, declare, refresh, data }
-}
 
 /**
  * The append script written a second time, plainly and without Redis: what the tests compare the script with, and an
