@@ -303,7 +303,8 @@ export class BookGuard {
     this.#snapshot = null
     // Ids count for nothing where the stream has none.
     if (snapshot === null || have < 0 || snapshot.last <= have || !isSnapshotUsable(snapshot.last, head)) return null
-    return this.answered(snapshot) ? snapshotOffer(snapshot, this.#owner.trace(), false) : null
+    if (!this.answered(snapshot)) return null
+    return { ...snapshotOffer(snapshot, this.#owner.trace(), false), quality: this.enteringWord }
   }
 
   /**

@@ -338,6 +338,21 @@ describe('a book that is proved', () => {
     expect(readers(world)).to.deep.equal(story.book.topBids(20))
   })
 
+  it('says on the entry of such an answer what is known of the market', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    await world.advance(181_000)
+    story.last += 10
+    story.answer()
+    await world.settle()
+    world.dispatcher.instrumentsChanged([info('BTC-USDT', 'HALT')])
+    story.change([['100.00', '4']])
+    await world.advance(150)
+    await world.settle()
+    const told = entries(world).map(({ type, quality }) => `${type.slice(10)} ${quality}`)
+    expect(told.slice(-2)).to.deep.equal(['SNAPSHOT HALTED', 'DELTA HALTED'])
+  })
+
   it('asks again when the answer that it had in hand lies inside the hole', async () => {
     const story = await Story.begin()
     const { world } = story
