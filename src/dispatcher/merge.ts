@@ -17,7 +17,8 @@ const MERGED_LEVELS_MAX = 5_000
  * - Nothing else: trades, what an answer of Redis is owed for, what was in a stream before.
  *
  * The `merged` of the payload says how many others an event stands for. An event that begins a line after an
- * interruption is never merged into one before it, so the gap it declares stays where it is.
+ * interruption is never merged into one before it, so the gap it declares stays where it is; nor is a later one into it,
+ * because another process may have brought this one and not that: then there is no gap, and nothing of it would show.
  */
 export function mergeOffers(offers: readonly LineOffer[]): LineOffer[] {
   const merged: LineOffer[] = []
@@ -50,7 +51,7 @@ export function mergeOffers(offers: readonly LineOffer[]): LineOffer[] {
       merged[at] = standFor(offer, before)
       continue
     }
-    if (key !== null) open.set(key, merged.length)
+    if (key !== null && offer.declare === '') open.set(key, merged.length)
     merged.push(offer)
   }
   endDeltas()
@@ -83,7 +84,7 @@ function tradesOf(bar: LineOffer): number {
 
 function standFor(offer: LineOffer, before: LineOffer): LineOffer {
   const merged = before.merged + 1 + offer.merged
-  return { ...offer, declare: before.declare, heldSinceMs: 0, merged, data: withMerged(offer.data, merged) }
+  return { ...offer, heldSinceMs: 0, merged, data: withMerged(offer.data, merged) }
 }
 
 function withMerged(data: string, merged: number): string {

@@ -55,10 +55,11 @@ describe('what waits for a bus that cannot keep up', () => {
       offer(world.quote(2)),
       offer(world.quote(3), 'disconnect'),
       offer(world.quote(4)),
+      offer(world.quote(5)),
     ]
     const merged = mergeOffers(quotes)
-    expect(ids(merged)).to.deep.equal(['2 +1', '4 +1'])
-    expect(merged.map(({ declare }) => declare)).to.deep.equal(['', 'disconnect'])
+    expect(ids(merged)).to.deep.equal(['2 +1', '3 +0', '5 +1'])
+    expect(merged.map(({ declare }) => declare)).to.deep.equal(['', 'disconnect', ''])
   })
 
   it('merges no deltas across a change of the quality of their book', () => {

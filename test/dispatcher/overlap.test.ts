@@ -66,6 +66,39 @@ describe('a line that begins beside another process', () => {
     expect(types).to.deep.equal(['TICKER', 'TICKER', 'GAP', 'TICKER'])
   })
 
+  describe('while a bus that cannot keep up makes what waits merge', () => {
+    /** The first two tickers of this line wait, the other process has appended of them what is given. */
+    async function merging(appended: readonly number[]): Promise<{ world: World; betweenUs: number }> {
+      const { other } = await beside()
+      const limits = { queueEventsMax: 5 }
+      const world = new World({ bus: other.bus, covered: true, limits })
+      world.clock.advance(60_000)
+      world.dispatcher.event(world.ticker(3_000_000))
+      await world.advance(10)
+      const betweenUs = world.clock.nowUs()
+      await world.advance(10)
+      for (const time of [4_000_000, 5_000_000, 6_000_000, 7_000_000]) world.dispatcher.event(world.ticker(time))
+      expect(world.dispatcher.stats().merged.TICKER).to.be.greaterThan(0)
+      for (const time of appended) other.dispatcher.event(other.ticker(time))
+      await other.settle()
+      return { world, betweenUs }
+    }
+    const typesOf = (world: World): string[] => world.bus.entries('BTC-USDT', 'TICKER').map(({ type }) => type)
+
+    it('tells none where the other one brought the first', async () => {
+      const { world } = await merging([3_000_000])
+      await world.advance(1_000)
+      expect(typesOf(world)).to.deep.equal(['TICKER', 'TICKER', 'TICKER', 'TICKER'])
+    })
+
+    it('tells one where the other one was sent nothing up to the first', async () => {
+      const { world, betweenUs } = await merging([])
+      world.dispatcher.overlapped(new Map([[TICKERS, betweenUs]]))
+      await world.advance(1_000)
+      expect(typesOf(world)).to.deep.equal(['TICKER', 'TICKER', 'GAP', 'TICKER', 'TICKER'])
+    })
+  })
+
   it('waits again after an interruption, when until then it brought only what the other one had', async () => {
     const bus = new NaiveBus()
     const [other, world] = [new World({ bus }), new World({ bus, covered: true })]
