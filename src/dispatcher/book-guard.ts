@@ -295,15 +295,14 @@ export class BookGuard {
   }
 
   /**
-   * The stream stands at `have` and lost its book at a hole below `head`. The answer that waited for its place is over; where
-   * it outran the hole it joins the book anew, and the venue need not be asked for another.
+   * The stream, which stands at `have` (-1: at no id), lost its book at a hole below `head`. The answer that waited for its
+   * place is over; one that outran the hole joins the book anew, and the venue need not be asked again.
    */
   outran(have: number, head: LineOffer | undefined): LineOffer | null {
     const snapshot = this.#snapshot
     this.#snapshot = null
-    // Ids count for nothing where the stream has none.
-    if (snapshot === null || have < 0 || snapshot.last <= have || !isSnapshotUsable(snapshot.last, head)) return null
-    if (!this.answered(snapshot)) return null
+    const joins = snapshot !== null && have >= 0 && snapshot.last > have && isSnapshotUsable(snapshot.last, head)
+    if (!joins || !this.answered(snapshot)) return null
     return { ...snapshotOffer(snapshot, this.#owner.trace(), false), quality: this.enteringWord }
   }
 
