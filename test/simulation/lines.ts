@@ -235,7 +235,11 @@ export class Lines {
   }
 
   close(): void {
-    for (const connection of this.#connections) this.#parts.hub.drop(connection)
+    for (const connection of this.#connections) {
+      this.#parts.hub.drop(connection)
+      // Nobody is there any more to notice it.
+      connection.mute.clear()
+    }
     this.#connections.clear()
   }
 
