@@ -12,9 +12,13 @@ export interface Freshness {
   seenMs: number
   /** Usual time between two sweeps with data (exponentially weighted), 0: not learnt. */
   usualMs: number
+  /** The longest such time of late: each new one makes an old maximum count for less. */
+  longestMs: number
   samples: number
   /** Since when a witness has been moving without this topic, 0: not. */
   evidenceSinceMs: number
+  /** When a witness was first seen to move after this topic had shown something last; of before then or 0: none was. */
+  unansweredMs: number
   /** Samples of the liveliest sibling when silence began at `siblingSinceMs`; only kept while there was no data at all. */
   siblingSamples: number
   siblingSinceMs: number
@@ -41,11 +45,18 @@ export interface Surroundings {
 }
 
 export function newFreshness(): Freshness {
-  return { seenMs: 0, usualMs: 0, samples: 0, evidenceSinceMs: 0, siblingSamples: 0, siblingSinceMs: 0 }
+  return {
+    ...{ seenMs: 0, usualMs: 0, longestMs: 0, samples: 0 },
+    ...{ evidenceSinceMs: 0, unansweredMs: 0, siblingSamples: 0, siblingSinceMs: 0 },
+  }
 }
 
 /** Weight of one new interval: about the last 16 count, and the first ones alike. */
 const LEARNING_WEIGHT = 1 / 16
+/** How much of the longest interval is forgotten with every new one. */
+const FORGETTING_WEIGHT = 1 / 128
+/** Silent for so many of its longest intervals a topic that nothing witnesses is suspect. */
+const LONGEST_FACTOR = 4
 /** Fewer intervals tell no rate at all. */
 const SAMPLES_MIN = 2
 
@@ -66,20 +77,28 @@ export function hidesLoss(freshness: Freshness, silentMs: number, options: Conne
 }
 
 /**
- * For how long a topic has shown nothing although it should have, ms: for longer than usual, and a witness has moved meanwhile
- * where it has one (`witnessSeenMs`, else null). 0: there is nothing to suspect. Sooner than a verdict, and more often wrong.
+ * For how long a topic has shown nothing although it should have, ms; 0: there is nothing to suspect. Where it has witnesses, one
+ * of them has moved and it did not follow; else it is silent for longer than it ever was of late, which of one that comes
+ * at random says something only by far. Sooner than a verdict, and more often wrong: but of a thousand healthy topics not one
+ * may be suspect for more than moments, because for whoever takes them over each casts a doubt on its whole partition.
  */
 export function missingMs(
   freshness: Freshness,
   sinceMs: number,
-  witnessSeenMs: number | null,
+  isWitnessed: boolean,
   nowMs: number,
   options: ConnectionsOptions,
 ): number {
   const silentMs = nowMs - sinceMs
-  const isLong =
-    freshness.samples < SAMPLES_MIN ? silentMs > options.staleGraceMs : hidesLoss(freshness, silentMs, options)
-  return isLong && (witnessSeenMs === null || witnessSeenMs > sinceMs) ? silentMs : 0
+  if (isWitnessed) {
+    const { unansweredMs } = freshness
+    return unansweredMs > sinceMs && nowMs - unansweredMs > options.staleGraceMs ? silentMs : 0
+  }
+  // What hardly ever showed anything tells nothing of when it should.
+  if (freshness.samples < SAMPLES_MIN) return 0
+  const longestMs = Math.max(freshness.longestMs, 2 * options.sweepMs)
+  const few = Math.max(1, options.staleSamplesMin / freshness.samples)
+  return silentMs > LONGEST_FACTOR * few * longestMs ? silentMs : 0
 }
 
 /** Takes note of the latest data. An interval longer than the limit was a fault or a halt, and teaches only the limit. */
@@ -87,9 +106,12 @@ export function observe(freshness: Freshness, lastSeenMs: number, options: Conne
   if (lastSeenMs <= freshness.seenMs) return
   if (freshness.seenMs > 0) {
     const intervalMs = lastSeenMs - freshness.seenMs
-    if (freshness.samples === 0) freshness.usualMs = intervalMs
-    else {
+    if (freshness.samples === 0) {
+      freshness.usualMs = intervalMs
+      freshness.longestMs = intervalMs
+    } else {
       const learntMs = Math.min(intervalMs, staleAfterMs(freshness, options))
+      freshness.longestMs = Math.max(learntMs, freshness.longestMs * (1 - FORGETTING_WEIGHT))
       freshness.usualMs += (learntMs - freshness.usualMs) * Math.max(LEARNING_WEIGHT, 1 / (freshness.samples + 1))
     }
     freshness.samples += 1
@@ -106,6 +128,8 @@ export function judge(
   options: ConnectionsOptions,
 ): Staleness | null {
   const referenceMs = Math.max(freshness.seenMs, around.sinceMs)
+  if (freshness.unansweredMs <= referenceMs && around.witnessSeenMs > referenceMs)
+    freshness.unansweredMs = around.witnessSeenMs
   if (around.witnessSeenMs < referenceMs + options.staleGraceMs) freshness.evidenceSinceMs = 0
   else if (freshness.evidenceSinceMs === 0) freshness.evidenceSinceMs = nowMs
   if (freshness.seenMs === 0 && freshness.siblingSinceMs !== around.sinceMs) {

@@ -121,7 +121,7 @@ export class Repairs {
       for (const { freshness } of group.topics.values()) siblingSamples = Math.max(siblingSamples, freshness.samples)
     }
     const sinceMs = Math.max(carrier.ackedMs, rebaseMs)
-    const witnessSeenMs = topic.witnessSeenMs ?? 0
+    const { witnessSeenMs } = topic
     const around = { sinceMs, witnessSeenMs, siblingSamples, neighbourSeenMs: this.#neighbourSeenMs }
     return judge(topic.freshness, around, nowMs, this.#options)
   }

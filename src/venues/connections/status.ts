@@ -60,7 +60,7 @@ export function topicStatus(topic: Topic, nowMs: number, options: ConnectionsOpt
       ? missingMs(
           topic.freshness,
           seenMs > 0 ? seenMs : Math.min(...acked.map(({ ackedMs }) => ackedMs)),
-          topic.witnessSeenMs,
+          topic.witnesses.length > 0,
           nowMs,
           options,
         )

@@ -61,9 +61,8 @@ export class Topic {
     this.requestedAtUs = requestedAtUs
   }
 
-  /** When something was shown last that this topic cannot be silent to; null where nothing tells. */
-  get witnessSeenMs(): number | null {
-    if (this.witnesses.length === 0) return null
+  /** When something was shown last that this topic cannot be silent to; 0 where nothing tells. */
+  get witnessSeenMs(): number {
     let seenMs = 0
     for (const { topic, sign } of this.witnesses) seenMs = Math.max(seenMs, topic.shownMs[sign])
     return seenMs

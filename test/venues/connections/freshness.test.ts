@@ -12,6 +12,7 @@ import {
   staleAfterMs,
 } from '../../../src/venues/connections/freshness.ts'
 import { defaultConnectionsOptions as options } from '../../../src/venues/connections/options.ts'
+import { randomOf } from '../../support/variants.ts'
 
 describe('freshness', () => {
   const SWEEP_MS = options.sweepMs
@@ -63,18 +64,66 @@ describe('freshness', () => {
     })
   }
 
-  it('suspects a silence longer than usual, if a witness has moved meanwhile or there is none', () => {
+  it('suspects a topic that did not follow its witness, however often that has moved again since', () => {
     const { freshness, lastMs } = learnt(2_000)
-    const missing = (silentMs: number, witnessSeenMs: number | null): number =>
-      missingMs(freshness, lastMs, witnessSeenMs, lastMs + silentMs, options)
-    expect(missing(2_900, lastMs + 100)).to.equal(0)
-    expect(missing(3_250, lastMs + 100)).to.equal(3_250)
-    expect(missing(60_000, lastMs)).to.equal(0)
-    expect(missing(3_250, null)).to.equal(3_250)
+    const missing = (silentMs: number, witnessSeenMs: number): number => {
+      const around = { sinceMs: START_MS, witnessSeenMs, siblingSamples: 0, neighbourSeenMs: 0 }
+      judge(freshness, around, lastMs + silentMs, options)
+      return missingMs(freshness, lastMs, true, lastMs + silentMs, options)
+    }
+    expect(missing(60_000, lastMs), 'nothing has moved').to.equal(0)
+    expect(missing(60_250, lastMs + 60_100), 'it has, just now').to.equal(0)
+    expect(missing(62_500, lastMs + 62_400)).to.equal(0)
+    expect(missing(62_750, lastMs + 62_600)).to.equal(62_750)
+    observe(freshness, lastMs + 62_750, options)
+    expect(missingMs(freshness, lastMs + 62_750, true, lastMs + 90_000, options), 'it has followed').to.equal(0)
     const young = newFreshness()
-    expect(missingMs(young, 1_000, 2_000, 3_400, options)).to.equal(0)
-    expect(missingMs(young, 1_000, 2_000, 3_600, options)).to.equal(2_600)
+    judge(young, { sinceMs: 1_000, witnessSeenMs: 900, siblingSamples: 0, neighbourSeenMs: 0 }, 2_000, options)
+    expect(missingMs(young, 1_000, true, 9_000, options), 'it moved before the acknowledgement').to.equal(0)
+    judge(young, { sinceMs: 1_000, witnessSeenMs: 2_000, siblingSamples: 0, neighbourSeenMs: 0 }, 2_000, options)
+    expect(missingMs(young, 1_000, true, 4_600, options)).to.equal(3_600)
   })
+
+  it('suspects a topic without a witness when it is silent for four times as long as it was of late', () => {
+    const { freshness, lastMs } = learnt(2_000)
+    const missing = (silentMs: number): number => missingMs(freshness, lastMs, false, lastMs + silentMs, options)
+    expect([missing(8_000), missing(8_001)]).to.deep.equal([0, 8_001])
+    expect(missingMs(newFreshness(), 1_000, false, 60_000, options), 'nothing learnt').to.equal(0)
+  })
+
+  for (const isWitnessed of [true, false]) {
+    it(`hardly ever suspects one of many healthy topics ${isWitnessed ? 'with' : 'without'} a witness that come at random`, () => {
+      const below = randomOf(7)
+      const random = (): number => below(1_000_000) / 1_000_000
+      const topics = Array.from({ length: 125 }, () => ({
+        ...{ freshness: newFreshness(), meanMs: 1_000 * 60 ** random(), movesMs: START_MS, movedMs: 0, showsMs: 0 },
+      }))
+      let [looks, suspicions] = [0, 0]
+      for (let nowMs = START_MS; nowMs < START_MS + 1_200_000; nowMs += SWEEP_MS) {
+        const atOf = (timeMs: number): number => Math.floor(timeMs / SWEEP_MS) * SWEEP_MS
+        let isSuspect = false
+        for (const topic of topics) {
+          const { freshness } = topic
+          while (topic.movesMs < nowMs) {
+            topic.movedMs = topic.movesMs
+            // With a witness it shows a movement within the second; without one every movement is its own.
+            if (topic.showsMs === 0) topic.showsMs = topic.movedMs + (isWitnessed ? 1_000 * random() : 0)
+            topic.movesMs += 1 - Math.log(1 - random()) * topic.meanMs
+          }
+          if (topic.showsMs > 0 && topic.showsMs <= nowMs) {
+            observe(freshness, atOf(topic.showsMs), options)
+            topic.showsMs = topic.movedMs > topic.showsMs ? topic.showsMs + 1_000 : 0
+          }
+          const witnessSeenMs = isWitnessed ? atOf(topic.movedMs) : 0
+          judge(freshness, { sinceMs: START_MS, witnessSeenMs, siblingSamples: 0, neighbourSeenMs: 0 }, nowMs, options)
+          if (missingMs(freshness, freshness.seenMs || START_MS, isWitnessed, nowMs, options) > 0) isSuspect = true
+        }
+        looks++
+        if (isSuspect) suspicions++
+      }
+      expect(suspicions / looks).to.be.below(isWitnessed ? 0.001 : 0.05)
+    })
+  }
 
   it('finds a topic that has shown little, after a longer silence', () => {
     for (const { count, foundMs } of [
