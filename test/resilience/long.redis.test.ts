@@ -106,6 +106,7 @@ describeLong('over a long time (only with MELTICA_RESILIENCE=long)', function ()
       bytesMax = Math.max(bytesMax, await scenario.workerBytes())
     }
     const { connections, violations } = await scenario.state()
+    console.log(`      at most ${Math.round(bytesMax / 1e6)} MB`)
     expect(bytesMax).to.be.lessThan(600e6)
     expect(connections.reduce((sum, { streams }) => sum + streams, 0)).to.be.at.least(10_000)
     for (const [name, count] of Object.entries(violations)) expect(count, name).to.equal(0)
