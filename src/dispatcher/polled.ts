@@ -85,7 +85,9 @@ export class PolledEvents implements PollSource {
       ...{ market, instrument, channel, tableVersion, numbering: '', quality: Quality.Live, epoch: '' },
       offers: [offer],
     }
-    const { channels } = await bus.publish([batch])
+    const { channels, sent } = await bus.publish([batch])
+    // Nothing of it is remembered.
+    sent.release()
     return channels[0]?.outcomes[0]?.verdict ?? 'appended'
   }
 }

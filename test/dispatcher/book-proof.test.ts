@@ -320,17 +320,25 @@ describe('a book that is proved', () => {
     expect(world.dispatcher.bookShown(BTC)?.quality).to.equal('LIVE')
   })
 
-  it('is joined anew by the answer that it had in hand when the hole below it showed, without asking again', async () => {
+  /** An answer waits for its place, `short` updates before the end of a hole of ten, and then the delta behind that comes. */
+  async function answerBeforeHole({ short = 0, answered = (_: Story): void => {} } = {}) {
     const story = await Story.begin()
     const { world } = story
     await world.advance(181_000)
     const [from, asked] = [story.last + 1, world.rest.snapshots.length]
     story.last += 10
-    story.answer()
+    story.answer({ ...story.snapshot(), last: story.last - short })
     await world.settle()
+    answered(story)
     story.change([['100.00', '4']])
     await world.advance(150)
     await world.settle()
+    return { story, from, asked }
+  }
+
+  it('is joined anew by the answer that it had in hand when the hole below it showed, without asking again', async () => {
+    const { story, from, asked } = await answerBeforeHole()
+    const { world } = story
     const told = world.bus.ids('BTC-USDT', 'ORDERBOOK').slice(-3)
     expect(told).to.deep.equal([`GAP ${from}-${from + 9} lost`, `SNAPSHOT ${from + 9}`, `DELTA ${story.last}`])
     expect(world.rest.snapshots).to.have.length(asked)
@@ -339,31 +347,17 @@ describe('a book that is proved', () => {
   })
 
   it('says on the entry of such an answer what is known of the market', async () => {
-    const story = await Story.begin()
+    const { story } = await answerBeforeHole({
+      answered: ({ world }) => world.dispatcher.instrumentsChanged([info('BTC-USDT', 'HALT')]),
+    })
     const { world } = story
-    await world.advance(181_000)
-    story.last += 10
-    story.answer()
-    await world.settle()
-    world.dispatcher.instrumentsChanged([info('BTC-USDT', 'HALT')])
-    story.change([['100.00', '4']])
-    await world.advance(150)
-    await world.settle()
     const told = entries(world).map(({ type, quality }) => `${type.slice(10)} ${quality}`)
     expect(told.slice(-2)).to.deep.equal(['SNAPSHOT HALTED', 'DELTA HALTED'])
   })
 
   it('asks again when the answer that it had in hand lies inside the hole', async () => {
-    const story = await Story.begin()
+    const { story, asked } = await answerBeforeHole({ short: 5 })
     const { world } = story
-    await world.advance(181_000)
-    const asked = world.rest.snapshots.length
-    story.last += 10
-    story.answer({ ...story.snapshot(), last: story.last - 5 })
-    await world.settle()
-    story.change([['100.00', '4']])
-    await world.advance(150)
-    await world.settle()
     expect(world.rest.snapshots).to.have.length(asked + 1)
     story.answer()
     await world.settle()
