@@ -20,7 +20,11 @@ const PROGRAM = `
   end()
   console.log(most)
 `
-/** All that it makes lives long enough to die among the old, 100 MB of it at a time. Of the first collections it learns how much. */
+/**
+ * All that it makes lives long enough to die among the old, 100 MB of it at a time. Of the first collections it learns how much.
+ * It rests between its turns: what is made while the collector marks comes on top of the bound, and how much that is in a
+ * process that does nothing else is a matter of the cores that are free.
+ */
 const DYING_OLD = `
   const { watchHeapGrowth } = await import(${JSON.stringify(MODULE)})
   const { getHeapStatistics } = await import('node:v8')
@@ -31,7 +35,7 @@ const DYING_OLD = `
     for (let count = 0; count < 1_000; count++) {
       kept[(turn * 1_000 + count) % 400_000] = { count, list: [count, turn, turn, turn, turn, turn, turn, turn], more: { turn } }
     }
-    await new Promise((resolve) => setImmediate(resolve))
+    await new Promise((resolve) => setTimeout(resolve, 1))
     if (turn > 2_000) most = Math.max(most, getHeapStatistics().total_heap_size)
   }
   end()
@@ -52,7 +56,7 @@ describe('the growth of the heap', () => {
   it('comes to an end near the bound in a process in which much dies old', async function () {
     this.timeout(30_000)
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', DYING_OLD])
-    // While the collector runs beside it, a process that does nothing else makes another 50 MB.
+    // 286 to 302 MB with what is made while it marks, idle or with both cores taken; V8 alone takes 409 to 424.
     expect(Number(stdout)).to.be.lessThan(heapBounds.grownBytes * 1.4)
   })
 
