@@ -46,7 +46,7 @@ export class BurstConnection extends RedisConnection {
       })
     }
     try {
-      return await this.#client.sendCommand(command)
+      return await command.askOf(this.#client)
     } catch (error) {
       throw toBusError(error)
     }

@@ -123,7 +123,7 @@ export class RedisConnection {
   /** Sends one command. Texts in, texts out. Throws: BusError, with `outcomeUnknown` when it may have been carried out. */
   async send(name: string, args: (string | number)[]): Promise<unknown> {
     try {
-      const answer = this.#client.sendCommand(new PackedCommand(name, args)) as Promise<unknown>
+      const answer = new PackedCommand(name, args).askOf(this.#client)
       return await (this.kind === 'blocking' ? this.#inTime(answer, args) : answer)
     } catch (error) {
       throw toBusError(error)
@@ -133,7 +133,7 @@ export class RedisConnection {
   /** The same, bytes out: for replies of which little is looked at. */
   async sendForBytes(name: string, args: (string | number)[]): Promise<unknown> {
     try {
-      return await this.#client.sendCommand(new PackedCommand(name, args, null))
+      return await new PackedCommand(name, args, null).askOf(this.#client)
     } catch (error) {
       throw toBusError(error)
     }
@@ -143,7 +143,7 @@ export class RedisConnection {
   async sendToMasters(name: string, args: (string | number)[]): Promise<unknown[]> {
     const masters = this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client]
     try {
-      return await Promise.all(masters.map((master) => master.sendCommand(new PackedCommand(name, args))))
+      return await Promise.all(masters.map((master) => new PackedCommand(name, args).askOf(master)))
     } catch (error) {
       throw toBusError(error)
     }
@@ -175,7 +175,7 @@ export class RedisConnection {
   /** Sends a command that stands as bytes; `key` is one of its keys. Texts out. Throws: BusError, as `send`. */
   async sendEncoded(name: 'evalsha' | 'eval', key: string, bytes: Buffer): Promise<unknown> {
     try {
-      return await this.#client.sendCommand(new EncodedCommand(name, key, bytes))
+      return await new EncodedCommand(name, key, bytes).askOf(this.#client)
     } catch (error) {
       throw toBusError(error)
     }

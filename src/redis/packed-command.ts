@@ -1,4 +1,4 @@
-import { Command } from 'ioredis'
+import { type Cluster, Command, type Redis } from 'ioredis'
 
 /** Longer texts are written by one native call, shorter ones letter by letter, which is cheaper than the call. */
 const LETTERS_MAX = 24
@@ -18,10 +18,34 @@ const ASCII_END = 0x80
 let scratch = Buffer.allocUnsafeSlow(256 * 1024)
 
 /**
+ * A command that keeps its reply from its promise, which resolves with nothing once the reply is here.
+ *
+ * ioredis assigns every command a closure of its own, and V8 makes closures that are assigned to a property among the old
+ * objects. There it lives on until the next full collection, and with it all that it holds: the promise, and a reply of a
+ * thousand small buffers. Nothing that was ever read would die young.
+ */
+abstract class AskingCommand extends Command {
+  #reply: unknown = null
+
+  override transformReply(reply: Buffer | Buffer[]): string {
+    this.#reply = super.transformReply(reply)
+    return ''
+  }
+
+  /** Sends it; to be called once. Answers the reply. */
+  async askOf(client: Redis | Cluster): Promise<unknown> {
+    await client.sendCommand(this)
+    const reply = this.#reply
+    this.#reply = null
+    return reply
+  }
+}
+
+/**
  * A command that writes itself as bytes. ioredis builds one text out of five pieces an argument and has it flattened and
  * encoded afterwards; for a call of the append script, some two thousand arguments, that is a fifth of the worker's time.
  */
-export class PackedCommand extends Command {
+export class PackedCommand extends AskingCommand {
   /** `replyEncoding`: null for bulks as bytes. */
   constructor(name: string, args: (string | number)[], replyEncoding: 'utf8' | null = 'utf8') {
     super(name, args, { replyEncoding })
@@ -33,7 +57,7 @@ export class PackedCommand extends Command {
 }
 
 /** A command whose bytes were written elsewhere. `key` is one of its keys: a Cluster has them all on one slot. */
-export class EncodedCommand extends Command {
+export class EncodedCommand extends AskingCommand {
   readonly #bytes: Buffer
 
   constructor(name: 'evalsha' | 'eval', key: string, bytes: Buffer) {

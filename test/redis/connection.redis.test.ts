@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { getHeapSpaceStatistics } from 'node:v8'
 import { expect } from 'chai'
 import { UnavailableError, UsageError } from '../../src/errors.ts'
 import { type ConnectionKind, RedisConnection, redisAt } from '../../src/redis/connection.ts'
@@ -54,6 +55,28 @@ describe('redis connection', () => {
     expect(seen.opened).to.deep.equal([false, true])
     connection.close()
     await second.stop()
+  })
+
+  it('lets replies die young', async () => {
+    const redis = await startRedis()
+    const connection = new RedisConnection(redisAt(redis.url), 'command')
+    await connection.ready()
+    const fields = Array.from({ length: 14 }, (_, at) => [`name${at}`, 'x'.repeat(20)]).flat()
+    for (let entry = 0; entry < 256; entry++) await connection.send('xadd', ['heap:replies', '*', ...fields])
+    const oldBytes = () =>
+      getHeapSpaceStatistics().find((space) => space.space_name === 'old_space')?.space_used_size ?? 0
+    // A megabyte of buffers a reply. A full collection meanwhile can only take the proof away, never break it.
+    let [least, most, entries] = [oldBytes(), 0, 0]
+    for (let read = 0; read < 200; read++) {
+      const found = await connection.sendForBytes('xread', ['COUNT', 256, 'STREAMS', 'heap:replies', '0'])
+      entries += (found as [Buffer, unknown[]][])[0]?.[1].length ?? 0
+      least = Math.min(least, oldBytes())
+      most = Math.max(most, oldBytes() - least)
+    }
+    expect(entries).to.equal(200 * 256)
+    expect(most, 'bytes that came to be old').to.be.lessThan(16 * 1024 * 1024)
+    connection.close()
+    await redis.client.del('heap:replies')
   })
 
   it('knows which Redis process it is connected to while it is, and takes no other for that one', async () => {
