@@ -14,36 +14,44 @@ export interface RingLimits {
 
 const NO_PARTS: readonly string[] = ['']
 
+/** Forgotten chunks kept for what comes; what is beyond goes to the collector. */
+const FREE_CHUNKS_MAX = 32_768
+
 /**
  * What was acknowledged together, as bytes: remembering costs one object a batch, and the offers themselves die young, where the
  * collector never has to move them. The bytes are copied out of the call: around them stand keys and header, as much again
  * where a batch is one event, and calls are sent and answered in another order than their offers are forgotten.
+ *
+ * A chunk outlives what is young, so one that was forgotten serves again: with many instruments each holds one event, and
+ * moving them and their boxed numbers would be most of what the collector does.
  */
-interface Chunk {
-  readonly line: LineRing
+class Chunk {
+  line: LineRing | null = null
+  /** The next of the same line. */
+  next: Chunk | null = null
   /** Where the batch's offers stand; null when they were let go. */
-  slab: Slab | null
-  readonly at: number
-  readonly reader: OfferReader
+  slab: Slab | null = null
+  at = 0
+  reader: OfferReader | null = null
   /** How the batch was sent. */
-  readonly quality: Quality
+  quality: Quality = 'LIVE'
   /** Which of its offers are in the stream; null: all of them. */
-  readonly kept: readonly number[] | null
-  readonly events: number
+  kept: readonly number[] | null = null
+  events = 0
   /** What they weigh when they are handed out; here less where many share a call, and more where each is alone in its group. */
-  readonly bytes: number
+  bytes = 0
   /** Of the first and the last of them. */
-  readonly low: number
-  readonly high: number
-  readonly firstUs: number
-  readonly lastUs: number
+  low = 0
+  high = 0
+  firstUs = 0
+  lastUs = 0
   /** Which parts are in it, KLINE; else ''. */
-  readonly parts: readonly string[]
-  readonly atMs: number
+  parts = NO_PARTS
+  atMs = 0
 }
 
 function offersOf({ line, slab, at, reader, quality, kept, events }: Chunk): LineOffer[] {
-  assert(slab !== null, 'what the ring has let go cannot be offered')
+  assert(line !== null && slab !== null && reader !== null, 'what the ring has let go cannot be offered')
   const offers = reader.read(slab.memory, at, kept === null ? events : (kept.at(-1) as number) + 1, line.channel)
   return pick(offers, kept).map((offer) => acknowledgedOffer(offer, quality))
 }
@@ -63,6 +71,7 @@ export class Ring {
   readonly #memory = new Slabs()
   #chunks: (Chunk | null)[] = []
   #head = 0
+  readonly #free: Chunk[] = []
   events = 0
   bytes = 0
 
@@ -75,9 +84,13 @@ export class Ring {
     return new LineRing(this, channel)
   }
 
-  /** Memory for a chunk; given back when that is let go. */
-  room(bytes: number): Slab {
-    return this.#memory.take(bytes)
+  /** A chunk of a line with memory for its offers, to be filled and added. */
+  chunk(line: LineRing, bytes: number): Chunk {
+    const chunk = this.#free.pop() ?? new Chunk()
+    chunk.line = line
+    chunk.slab = this.#memory.take(bytes)
+    chunk.at = chunk.slab.end - bytes
+    return chunk
   }
 
   add(chunk: Chunk): void {
@@ -94,10 +107,12 @@ export class Ring {
       if (oldest === undefined || oldest === null) break
       if (oldest.slab !== null) {
         if (this.bytes <= bytesMax && nowMs - oldest.atMs <= ageMsMax) break
-        oldest.line.forgetOldest()
+        oldest.line?.forgetOldest()
         this.letGo(oldest)
       }
       this.#chunks[this.#head++] = null
+      oldest.next = null
+      if (this.#free.length < FREE_CHUNKS_MAX) this.#free.push(oldest)
     }
     if (this.#head > 256 && this.#head * 2 > this.#chunks.length) {
       this.#chunks = this.#chunks.slice(this.#head)
@@ -126,21 +141,21 @@ export class Ring {
   }
 }
 
-/** The end of what was forgotten, but for what is pinned; the offers themselves may be big. */
-type Edge = Pick<LineOffer, 'high' | 'receivedTimeUs'>
-
-function edgeOf({ high, receivedTimeUs }: LineOffer): Edge {
-  return { high, receivedTimeUs }
+/** What lies behind the bounds, but for what is pinned: where the first ever forgotten begins, and where the last ends. */
+interface Forgotten {
+  readonly low: number
+  readonly firstUs: number
+  high: number
+  lastUs: number
 }
 
 /** What one line had acknowledged and can offer again, and between which offers lies what it can not. */
 export class LineRing {
   readonly channel: Channel
   readonly #ring: Ring
-  #chunks: (Chunk | null)[] = []
-  #head = 0
-  /** Where the first ever forgotten begins, and the last ends. */
-  #forgotten: { readonly low: number; readonly receivedTimeUs: number; last: Edge } | null = null
+  #oldest: Chunk | null = null
+  #newest: Chunk | null = null
+  #forgotten: Forgotten | null = null
   #lostUnderWay = false
   /** By part (KLINE: interval): the newest, of those that were forgotten. A snapshot is too big for that, and can be had anew. */
   readonly #pinned = new Map<string, LineOffer>()
@@ -168,27 +183,22 @@ export class LineRing {
     if (this.#pinned.size > 0) this.#unpin(parts)
     let bytes = 0
     for (const offer of there) bytes += heldBytesOf(offer)
-    const size = sent.bytesOf(index)
-    const slab = this.#ring.room(size)
-    const at = slab.end - size
-    sent.copy(index, slab.memory, at)
-    const chunk: Chunk = {
-      line: this,
-      slab,
-      at,
-      reader: sent.reader,
-      quality: first.quality,
-      kept,
-      events: there.length,
-      bytes,
-      low: first.low,
-      high: last.high,
-      firstUs: first.receivedTimeUs,
-      lastUs: last.receivedTimeUs,
-      parts,
-      atMs: nowMs,
-    }
-    this.#chunks.push(chunk)
+    const chunk = this.#ring.chunk(this, sent.bytesOf(index))
+    sent.copy(index, (chunk.slab as Slab).memory, chunk.at)
+    chunk.reader = sent.reader
+    chunk.quality = first.quality
+    chunk.kept = kept
+    chunk.events = there.length
+    chunk.bytes = bytes
+    chunk.low = first.low
+    chunk.high = last.high
+    chunk.firstUs = first.receivedTimeUs
+    chunk.lastUs = last.receivedTimeUs
+    chunk.parts = parts
+    chunk.atMs = nowMs
+    if (this.#newest === null) this.#oldest = chunk
+    else this.#newest.next = chunk
+    this.#newest = chunk
     this.#ring.add(chunk)
     this.#ring.trim(nowMs)
   }
@@ -204,20 +214,16 @@ export class LineRing {
       all.unshift(lost)
       this.#lostUnderWay = true
     }
-    for (; this.#head < this.#chunks.length; this.#head++) {
-      const chunk = this.#chunks[this.#head] as Chunk
-      all.push(...offersOf(chunk))
-      this.#ring.letGo(chunk)
-    }
+    for (let chunk = this.#oldest; chunk !== null; chunk = chunk.next) all.push(...offersOf(chunk))
     this.clear()
     return all
   }
 
   /** The venue's numbering began anew: what was remembered of the old one would stand in the way of the new. */
   clear(): void {
-    for (; this.#head < this.#chunks.length; this.#head++) this.#ring.letGo(this.#chunks[this.#head] as Chunk)
-    this.#chunks = []
-    this.#head = 0
+    for (let chunk = this.#oldest; chunk !== null; chunk = chunk.next) this.#ring.letGo(chunk)
+    this.#oldest = null
+    this.#newest = null
     for (const offer of this.#pinned.values()) this.#ring.unpin(offer)
     this.#pinned.clear()
   }
@@ -228,7 +234,7 @@ export class LineRing {
       if (offer === undefined) continue
       this.#pinned.delete(part)
       this.#ring.unpin(offer)
-      if (this.#forgotten !== null && part === '') this.#forgotten.last = edgeOf(offer)
+      if (part === '') this.#endForgotten(offer.high, offer.receivedTimeUs)
     }
   }
 
@@ -238,34 +244,37 @@ export class LineRing {
     this.#pinned.set(offer.part, offer)
     this.#ring.pin(offer)
     // A delta alone brings an empty stream nothing: there it is lost with the rest.
-    if (this.#forgotten === null || offer.part !== '' || offer.kind === 'DELTA') return
-    this.#forgotten.last = { ...edgeOf(offer), high: offer.low - 1 }
+    if (offer.part === '' && offer.kind !== 'DELTA') this.#endForgotten(offer.low - 1, offer.receivedTimeUs)
+  }
+
+  #endForgotten(high: number, lastUs: number): void {
+    if (this.#forgotten === null) return
+    this.#forgotten.high = high
+    this.#forgotten.lastUs = lastUs
   }
 
   /** Whether something newer of its part is remembered. */
   #isNewest(part: string): boolean {
-    for (let at = this.#head; at < this.#chunks.length; at++) {
-      if ((this.#chunks[at] as Chunk).parts.includes(part)) return false
-    }
+    for (let chunk = this.#oldest; chunk !== null; chunk = chunk.next) if (chunk.parts.includes(part)) return false
     return true
   }
 
   #lost(byId: boolean, trace: string): LineOffer | null {
     if (this.#forgotten === null) return null
-    const { low, receivedTimeUs, last } = this.#forgotten
+    const { low, firstUs, high, lastUs } = this.#forgotten
     const [pinned] = this.#pinned.values()
-    const oldest = this.#chunks[this.#head] ?? null
+    const oldest = this.#oldest
     const remembered = oldest === null ? undefined : { low: oldest.low, receivedTimeUs: oldest.firstUs }
     const next = (pinned?.kind === 'DELTA' ? undefined : pinned) ?? remembered
-    const from = byId ? low : receivedTimeUs
-    const to = byId ? (next === undefined ? last.high : next.low - 1) : (next ?? last).receivedTimeUs
+    const from = byId ? low : firstUs
+    const to = byId ? (next === undefined ? high : next.low - 1) : (next?.receivedTimeUs ?? lastUs)
     if (to < from) return null
     return {
       kind: 'LOST',
       id: `${from}`,
       first: `${to}`,
       venueTime: '',
-      receivedTime: `${last.receivedTimeUs}`,
+      receivedTime: `${lastUs}`,
       source: 'dispatcher.ring',
       trace,
       declare: GapCause.SinkReset,
@@ -273,7 +282,7 @@ export class LineRing {
       data: '',
       low: from,
       high: to,
-      receivedTimeUs: last.receivedTimeUs,
+      receivedTimeUs: lastUs,
       part: '',
       order: 0,
       heldSinceMs: 0,
@@ -285,16 +294,13 @@ export class LineRing {
 
   /** Told by the ring, which forgets in the same order. */
   forgetOldest(): void {
-    const chunk = this.#chunks[this.#head] as Chunk
-    this.#chunks[this.#head++] = null
-    if (this.#head > 64 && this.#head * 2 > this.#chunks.length) {
-      this.#chunks = this.#chunks.slice(this.#head)
-      this.#head = 0
-    }
+    const chunk = this.#oldest
+    assert(chunk !== null, 'the ring has forgotten all of this line')
+    this.#oldest = chunk.next
+    if (chunk.next === null) this.#newest = null
     const { low, high, firstUs, lastUs, parts } = chunk
-    const last: Edge = { high, receivedTimeUs: lastUs }
-    this.#forgotten ??= { low, receivedTimeUs: firstUs, last }
-    this.#forgotten.last = last
+    if (this.#forgotten === null) this.#forgotten = { low, firstUs, high, lastUs }
+    else this.#endForgotten(high, lastUs)
     const newest = parts.filter((part) => this.#isNewest(part))
     if (newest.length === 0) return
     const offers = offersOf(chunk)
