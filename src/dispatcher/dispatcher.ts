@@ -105,7 +105,7 @@ export class Dispatcher implements VenueSink {
         answered: () => {
           this.#answeredUs = clock.nowUs()
         },
-        settled,
+        ...{ settled, waiting: () => (options.lanes > 1 ? 0 : this.#queue.events) },
         failed: (failure) => this.#tell(this.#publishFailures.add(failure)),
         sinkChanged: () => this.#sinkChanged(lane),
       })

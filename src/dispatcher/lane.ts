@@ -26,6 +26,8 @@ export interface LaneOptions {
   readonly limits: LaneLimits
   /** A call failed and will be made again. */
   failed(failure: PublishFailure): void
+  /** How many events wait for a call of this lane, about; 0 where that is not known. */
+  waiting(): number
   /** A call was answered; its lines are settled next. */
   answered(): void
   /** They are, or there was nothing to call for. */
@@ -36,8 +38,9 @@ export interface LaneOptions {
 
 /**
  * One call to the bus at a time. While it is under way the next one gathers, so calls grow with the load and nothing
- * waits for company: a flush is scheduled for when the present burst of the sockets is handled. A call whose outcome is
- * unknown is made again unchanged, however long it takes, because offering twice is safe and dropping is not.
+ * waits for company: a flush is scheduled for when the present burst of the sockets is handled, or made at once where a whole
+ * call waited for the answer to the one before. A call whose outcome is unknown is made again unchanged, however long it
+ * takes, because offering twice is safe and dropping is not.
  */
 export class Lane {
   readonly #options: LaneOptions
@@ -77,7 +80,11 @@ export class Lane {
       line.queued = true
       this.#ring.push(line)
     }
-    if (this.#scheduled || this.#call !== null || this.#closed) return
+    if (this.#call === null) this.#flushSoon()
+  }
+
+  #flushSoon(): void {
+    if (this.#scheduled || this.#closed) return
     this.#scheduled = true
     setImmediate(this.#flush)
   }
@@ -192,11 +199,10 @@ export class Lane {
     this.#asked = call.batches[0] ?? null
     this.#notice(result.run)
     this.#probeLater()
-    if (this.#ring.length > 0 && !this.#scheduled && !this.#closed) {
-      this.#scheduled = true
-      setImmediate(this.#flush)
-    }
     this.#options.settled()
+    // A whole call that has arrived gains nothing from what else the sockets hold, and the bus is idle meanwhile.
+    if (this.#options.waiting() >= this.#options.limits.eventsPerCallMax) this.#flush()
+    else if (this.#ring.length > 0) this.#flushSoon()
   }
 
   readonly #failed = (error: unknown): void => {

@@ -23,6 +23,22 @@ describe('calls to the data bus', () => {
     expect(world.bus.calls[1]?.map((batch) => batch.offers.length)).to.deep.equal([3, 1])
   })
 
+  it('makes a whole call within the turn in which the one before was answered, and a smaller one behind it', async () => {
+    const world = new World({ limits: { eventsPerCallMax: 4 } })
+    const gate = Promise.withResolvers<void>()
+    world.bus.gate = gate.promise
+    for (let id = 1; id <= 11; id++) world.dispatcher.event(world.trade(id))
+    await world.settle()
+    world.bus.gate = null
+    gate.resolve()
+    const sizes = (): number[] => world.bus.calls.map(([batch]) => batch?.offers.length ?? 0)
+    // Promises alone, no turn of the loop.
+    for (let step = 0; step < 200; step++) await null
+    expect(sizes()).to.deep.equal([4, 4])
+    await world.dispatcher.whenIdle()
+    expect(sizes()).to.deep.equal([4, 4, 3])
+  })
+
   it('keeps within the bounds of a call, gives every line its turn, and lets one big offer pass', async () => {
     const world = new World({ limits: { eventsPerCallMax: 4, bytesPerCallMax: 2_000 } })
     for (let id = 1; id <= 10; id++) world.dispatcher.event(world.trade(id))
