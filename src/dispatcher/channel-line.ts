@@ -55,7 +55,9 @@ export class ChannelLine implements Line {
   /** Contiguous numbering: the interruption since which nothing was appended, and the first order number after it. */
   #resume: Interruption | null = { cause: GapCause.Disconnect, order: 1 }
   /** Other numberings, by part (KLINE: interval): '' while it flows, else the cause of the interruption. Unknown: just started. */
-  #resumeParts = new Map<string, GapCause | ''>()
+  readonly #resumeParts = new Map<string, GapCause | ''>()
+  /** The part that came last, where it flows: it need not be looked up. */
+  #flowingPart: string | null = null
   /** KLINE: open time of the newest bar appended, by interval. */
   readonly #lastByPart = new Map<string, number>()
   /** KLINE: id of the newest duplicate, by interval. */
@@ -86,6 +88,7 @@ export class ChannelLine implements Line {
     this.#startCause = cause
     this.#resume = { cause, order: this.#order + 1 }
     this.#resumeParts.clear()
+    this.#flowingPart = null
   }
 
   /** Whether the next event of this part tells an interruption, or a beginning, that no hole in a numbering would show. */
@@ -106,19 +109,27 @@ export class ChannelLine implements Line {
         if (isSignOfLife(offer)) this.#resumed()
         else this.#resume = { ...this.#resume, order: offer.order + 1 }
       }
-    } else {
-      const cause = this.#resumeParts.get(offer.part) ?? this.#startCause
-      if (cause !== '' && isSignOfLife(offer)) {
-        offer.declare = cause
-        this.#resumeParts.set(offer.part, '')
-        this.#resumed()
-      }
+    } else if (offer.part !== this.#flowingPart) {
+      this.#resumePart(offer)
     }
     this.#pending.push(offer)
     this.#shared.queue.enter(offer)
   }
 
+  #resumePart(offer: LineOffer): void {
+    const { part } = offer
+    const cause = this.#resumeParts.get(part) ?? this.#startCause
+    if (cause !== '') {
+      if (!isSignOfLife(offer)) return
+      offer.declare = cause
+      this.#resumeParts.set(part, '')
+      this.#resumed()
+    }
+    this.#flowingPart = part
+  }
+
   interrupted(part: string, cause: GapCause): void {
+    this.#flowingPart = null
     // An interruption that nothing followed yet goes on: its first cause stands.
     if (this.isContiguous) this.#resume ??= { cause, order: this.#order + 1 }
     else if (this.#resumeParts.get(part) === '') this.#resumeParts.set(part, cause)

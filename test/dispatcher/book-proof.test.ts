@@ -365,6 +365,27 @@ describe('a book that is proved', () => {
     expect(readers(world)).to.deep.equal(story.book.topBids(20))
   })
 
+  it('forgets an answer that waited for its place when a newer one joins the book after an interruption', async () => {
+    const story = await Story.begin()
+    const { world } = story
+    await world.advance(181_000)
+    story.answer({ ...story.snapshot(), last: story.last + 2 })
+    await world.settle()
+    world.interrupted('btcusdt@depth@100ms')
+    world.dispatcher.resync(BTC, false, () => {})
+    await world.settle()
+    story.answer()
+    await world.settle()
+    story.change([['100.00', '4']])
+    await world.settle()
+    const asked = world.rest.snapshots.length
+    await world.advance(181_000)
+    expect(world.rest.snapshots, 'the next refresh').to.have.length(asked + 1)
+    story.answer()
+    await world.settle()
+    expect(entries(world).at(-1)).to.include({ type: 'ORDERBOOK.SNAPSHOT', venueSeq: `${story.last}` })
+  })
+
   it('is STALE when no delta comes for five minutes although the ticker moves', async () => {
     const story = await Story.begin({ books: { ...limits.books, refreshMs: 3_600_000 } })
     const { world } = story
