@@ -21,7 +21,8 @@ export interface KeyedPrices {
 /** How many are kept; one that is needed later than that is not guessed at. A power of two. */
 const KEPT_MAX = 32
 const LINES_MAX = 4
-const KEYS = 4
+/** The update id and four keys. */
+const NUMBERS = 5
 
 /** What one connection showed of the tickers. */
 export interface TickerLine {
@@ -36,9 +37,8 @@ export interface TickerLine {
  * order, so one that has shown a ticker has shown all between its first one and that.
  */
 export class Tickers {
-  readonly #ids = new Float64Array(KEPT_MAX)
-  /** Four keys for each. The texts would hold the frames they were cut from, 14 kB an instrument. */
-  readonly #keys = new Float64Array(KEPT_MAX * KEYS)
+  /** Keys, because the texts would hold the frames they were cut from, 14 kB an instrument. */
+  readonly #kept = new Float64Array(KEPT_MAX * NUMBERS)
   /** How many were ever kept; the newest stands at `count - 1`. */
   #count = 0
   #lines: TickerLine[] = []
@@ -52,7 +52,7 @@ export class Tickers {
     } else {
       this.#seen(line, id)
     }
-    if (this.#count === 0 || id > (this.#ids[(this.#count - 1) & (KEPT_MAX - 1)] as number)) {
+    if (this.#count === 0 || id > this.#idAt(this.#count - 1)) {
       this.#put(this.#count++, ticker)
     } else {
       this.#insert(ticker)
@@ -63,7 +63,7 @@ export class Tickers {
   governing(updateId: number): KeyedPrices | null {
     const oldest = Math.max(0, this.#count - KEPT_MAX)
     for (let at = this.#count - 1; at >= oldest; at--) {
-      if ((this.#ids[at & (KEPT_MAX - 1)] as number) <= updateId) return this.#at(at & (KEPT_MAX - 1))
+      if (this.#idAt(at) <= updateId) return this.#at(at)
     }
     return null
   }
@@ -83,7 +83,7 @@ export class Tickers {
 
   /** The newest of all, 0 when there is none. */
   get newestId(): number {
-    return this.#count === 0 ? 0 : (this.#ids[(this.#count - 1) & (KEPT_MAX - 1)] as number)
+    return this.#count === 0 ? 0 : this.#idAt(this.#count - 1)
   }
 
   /** Some may have been missed, so nothing from before can be leant on. */
@@ -93,40 +93,47 @@ export class Tickers {
     this.#current = null
   }
 
-  #at(slot: number): KeyedPrices {
-    const keys = this.#keys
-    const first = slot * KEYS
+  #placeOf(at: number): number {
+    return (at & (KEPT_MAX - 1)) * NUMBERS
+  }
+
+  #idAt(at: number): number {
+    return this.#kept[this.#placeOf(at)] as number
+  }
+
+  #at(at: number): KeyedPrices {
+    const kept = this.#kept
+    const place = this.#placeOf(at)
     return {
-      updateId: this.#ids[slot] as number,
-      bid: keys[first] as number,
-      bidQuantity: keys[first + 1] as number,
-      ask: keys[first + 2] as number,
-      askQuantity: keys[first + 3] as number,
+      updateId: kept[place] as number,
+      bid: kept[place + 1] as number,
+      bidQuantity: kept[place + 2] as number,
+      ask: kept[place + 3] as number,
+      askQuantity: kept[place + 4] as number,
     }
   }
 
   #put(at: number, ticker: BestPrices): void {
-    const slot = at & (KEPT_MAX - 1)
-    const keys = this.#keys
-    this.#ids[slot] = ticker.updateId
-    keys[slot * KEYS] = decimalKey(ticker.bidPrice)
-    keys[slot * KEYS + 1] = decimalKey(ticker.bidQuantity)
-    keys[slot * KEYS + 2] = decimalKey(ticker.askPrice)
-    keys[slot * KEYS + 3] = decimalKey(ticker.askQuantity)
+    const kept = this.#kept
+    const place = this.#placeOf(at)
+    kept[place] = ticker.updateId
+    kept[place + 1] = decimalKey(ticker.bidPrice)
+    kept[place + 2] = decimalKey(ticker.bidQuantity)
+    kept[place + 3] = decimalKey(ticker.askPrice)
+    kept[place + 4] = decimalKey(ticker.askQuantity)
   }
 
   #move(from: number, to: number): void {
-    const slot = from & (KEPT_MAX - 1)
-    this.#ids[to & (KEPT_MAX - 1)] = this.#ids[slot] as number
-    this.#keys.copyWithin((to & (KEPT_MAX - 1)) * KEYS, slot * KEYS, (slot + 1) * KEYS)
+    const place = this.#placeOf(from)
+    this.#kept.copyWithin(this.#placeOf(to), place, place + NUMBERS)
   }
 
   /** One that came behind a newer one: the copy of another connection, or it was overtaken. */
   #insert(ticker: BestPrices): void {
     const oldest = Math.max(0, this.#count - KEPT_MAX)
     let at = this.#count - 1
-    while (at >= oldest && (this.#ids[at & (KEPT_MAX - 1)] as number) > ticker.updateId) at--
-    if (at >= oldest && this.#ids[at & (KEPT_MAX - 1)] === ticker.updateId) return
+    while (at >= oldest && this.#idAt(at) > ticker.updateId) at--
+    if (at >= oldest && this.#idAt(at) === ticker.updateId) return
     if (at < oldest && this.#count >= KEPT_MAX) return
     for (let move = this.#count; move > at + 1; move--) {
       this.#move(move - 1, move)
