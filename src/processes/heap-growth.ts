@@ -16,7 +16,7 @@ import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'n
  * `highBytes` is above what the ring and what dies young come to under any load: at full speed 100 MB live in a heap of 200 to 300.
  * Compacting there takes a fifth of all processor time and spares memory that nobody lacks.
  *
- * Where new objects are made V8 takes room for 128 MB. An event is gone when its call is answered, so an eighth of that holds
+ * Where new objects are made V8 takes room for 128 MB. An event is gone when its call is answered, so a quarter of that holds
  * as little that lives at a collection, and what has to be moved then is moved within 2 or 3 ms instead of 20.
  *
  * Where objects of one kind outlived a few collections, V8 makes all that follow in the place of the old ones (pretenuring).
@@ -28,7 +28,7 @@ export const heapBounds = {
   highBytes: 320 * 1024 * 1024,
   lowBytes: 224 * 1024 * 1024,
   /** Both halves of it; it doubles in steps until this is reached. */
-  youngBytes: 16 * 1024 * 1024,
+  youngBytes: 32 * 1024 * 1024,
 } as const
 
 /** More than V8 would take by itself. */
