@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.ts'
 import { restKeyOf, streamOfFrame, streamsOfUrl, symbolOfStream } from './binance-lines.ts'
-import { readCapture } from './capture.ts'
+import { parseRecord, readCaptureLines } from './capture.ts'
 
 /** What a capture holds of Binance, found by reading it once before it is replayed. */
 export interface CaptureIndex {
@@ -19,7 +19,12 @@ export interface CaptureIndex {
 
 export const EXCHANGE_INFO = '/api/v3/exchangeInfo'
 
-/** Throws: as `readCapture`, and UsageError where the capture holds nothing of Binance. */
+/**
+ * Frames that begin as others did are counted and not parsed: the replay does that anyway, and tells a line that is broken
+ * further on.
+ *
+ * Throws: as `readCapture`, and UsageError where the capture holds nothing of Binance.
+ */
 export async function indexCapture(file: string): Promise<CaptureIndex> {
   const streams = new Set<string>()
   const answers: { path: string; symbol: string }[] = []
@@ -27,8 +32,16 @@ export async function indexCapture(file: string): Promise<CaptureIndex> {
   let exchangeInfo: string | null = null
   let frames = 0
   let others = 0
-  for await (const records of readCapture(file)) {
-    for (const record of records) {
+  const known = new Set<string>()
+  for await (const { first, lines } of readCaptureLines(file)) {
+    for (const [index, line] of lines.entries()) {
+      if (line === '') continue
+      const beginning = beginningOf(line)
+      if (beginning !== null && known.has(beginning)) {
+        frames++
+        continue
+      }
+      const record = parseRecord(file, first + index, line)
       if (record.kind === 'ws') {
         const named = urls.streams(record.url)
         if (named === null) continue
@@ -39,6 +52,10 @@ export async function indexCapture(file: string): Promise<CaptureIndex> {
         }
         streams.add(stream)
         frames++
+        if (beginning !== null && known.size < BEGINNINGS_MAX && KIND_AND_URL.test(beginning)) {
+          // Of its own: cut out of the line it would keep the whole chunk of the file.
+          known.add(Buffer.from(beginning).toString())
+        }
       } else if (record.kind === 'http') {
         const key = restKeyOf(record)
         if (key === null) continue
@@ -59,6 +76,23 @@ export async function indexCapture(file: string): Promise<CaptureIndex> {
   return { streams, symbols, frames, others, answers, exchangeInfo }
 }
 
+const TIME = '{"ts":'
+const AFTER_TIME = ',"conn":"'
+const TIME_LENGTH_MAX = 40
+/** What decides whose the frame is stands in front of it. */
+const KIND_AND_URL = /"kind":"ws".*"url":"/
+const MESSAGE = '"msg":"{\\"stream\\":\\"'
+
+/** All but the time of a line up to the name of its frame's stream; null where it is not written as recorders mostly do. */
+function beginningOf(line: string): string | null {
+  const from = line.indexOf(AFTER_TIME)
+  if (from === -1 || from > TIME_LENGTH_MAX || !line.startsWith(TIME) || !line.endsWith('"}')) return null
+  const message = line.indexOf(MESSAGE, from)
+  const end = message === -1 ? -1 : line.indexOf('\\"', message + MESSAGE.length)
+  return end === -1 ? null : line.slice(from, end)
+}
+
+const BEGINNINGS_MAX = 10_000
 const URLS_MAX = 10_000
 
 /** The streams an address names, parsed once an address: a capture repeats it on every line. */

@@ -20,13 +20,30 @@ export interface CaptureRecord {
 const CHUNK_BYTES = 256 * 1024
 const LINE_CHARACTERS_MAX = 64 * 1024 * 1024
 
+/** Lines of a capture that follow each other; the first of them is this one of the file, counted from 1. */
+export interface CaptureLines {
+  readonly first: number
+  readonly lines: readonly string[]
+}
+
+/** The lines of `readCapture` as records. Throws: as `readCaptureLines`, and UsageError where a line is no record. */
+export async function* readCapture(file: string): AsyncGenerator<readonly CaptureRecord[]> {
+  for await (const { first, lines } of readCaptureLines(file)) {
+    const records: CaptureRecord[] = []
+    for (const [index, line] of lines.entries()) {
+      if (line !== '') records.push(parseRecord(file, first + index, line))
+    }
+    if (records.length > 0) yield records
+  }
+}
+
 /**
  * Reads a capture, gzip or plain (told by its first bytes, not its name), in batches of what one chunk of the file holds,
  * so that memory is bounded by the longest line.
  *
- * Throws: UnavailableError where the file cannot be read, UsageError where it is not a capture or ends inside its gzip data.
+ * Throws: UnavailableError where the file cannot be read, UsageError where it ends inside its gzip data.
  */
-export async function* readCapture(file: string): AsyncGenerator<readonly CaptureRecord[]> {
+export async function* readCaptureLines(file: string): AsyncGenerator<CaptureLines> {
   const input = await openInput(file)
   const decoder = new StringDecoder('utf8')
   let lineNumber = 0
@@ -46,12 +63,9 @@ export async function* readCapture(file: string): AsyncGenerator<readonly Captur
       if (restLength > LINE_CHARACTERS_MAX) {
         throw notACapture(file, lineNumber + 1, `a line of more than ${LINE_CHARACTERS_MAX} characters`)
       }
-      const records: CaptureRecord[] = []
-      for (const line of lines) {
-        lineNumber++
-        if (line !== '') records.push(parseRecord(file, lineNumber, line))
-      }
-      if (records.length > 0) yield records
+      const first = lineNumber + 1
+      lineNumber += lines.length
+      if (lines.length > 0) yield { first, lines }
     }
   } catch (error) {
     if (error instanceof UsageError) throw error
@@ -65,7 +79,7 @@ export async function* readCapture(file: string): AsyncGenerator<readonly Captur
     input.destroy()
   }
   const line = rest.join('') + decoder.end()
-  if (line !== '') yield [parseRecord(file, lineNumber + 1, line)]
+  if (line !== '') yield { first: lineNumber + 1, lines: [line] }
 }
 
 async function openInput(file: string): Promise<Readable> {
@@ -86,7 +100,8 @@ async function openInput(file: string): Promise<Readable> {
   return pipeline(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), () => {})
 }
 
-function parseRecord(file: string, lineNumber: number, line: string): CaptureRecord {
+/** Throws: UsageError where the line is no record. */
+export function parseRecord(file: string, lineNumber: number, line: string): CaptureRecord {
   let value: unknown
   try {
     value = JSON.parse(line)

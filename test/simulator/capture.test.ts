@@ -94,6 +94,29 @@ describe('the capture reader', () => {
     expect(index.frames).to.equal(4)
   })
 
+  it('counts a frame that begins as another did, and leaves what is broken behind that to the replay', async () => {
+    const frame = (stream: string, data: string) => line(`{"stream":"${stream}","data":${data}}`)
+    const lines = [frame('b@trade', '{"t":1}'), frame('b@trade', '{"t":2}'), frame('c@trade', '{"t":1}')]
+    const index = await indexCapture(
+      file([...lines, line('{"stream":"b@trade","data":{}}', { kind: 'sent' })].join('\n')),
+    )
+    expect([...index.streams].sort()).to.deep.equal(['a@trade', 'b@trade', 'c@trade'])
+    expect(index.frames).to.equal(3)
+    const asLast = { kind: 'sent', url: 'wss://x/stream' }
+    const other = ({ kind = 'ws', url = 'wss://x/stream' }) =>
+      JSON.stringify({ ts: 1.5, conn: 'c', msg: '{"stream":"b@trade","data":{}}', kind, url })
+    expect((await indexCapture(file([other({}), other(asLast)].join('\n')))).frames, 'another order').to.equal(1)
+    const broken = `${(lines[1] as string).slice(0, -8)}\\x"}`
+    expect((await indexCapture(file([...lines, broken].join('\n')))).frames).to.equal(4)
+    expect((await failureOf(file([...lines, broken].join('\n')))).message).to.include('expected at line 4')
+    const unknown = broken.replace('b@trade', 'd@trade')
+    const error = await indexCapture(file([...lines, unknown].join('\n'))).then(
+      () => expect.fail('expected a failure'),
+      (cause: Error) => cause,
+    )
+    expect(error.message).to.include('expected at line 4')
+  })
+
   for (const name of binanceCaptures) {
     it(`reads every line of ${name}`, async function () {
       needRecording(this, name)
