@@ -76,7 +76,7 @@ export class Connections implements LineOwner, RepairOwner {
     this.#repairs = new Repairs(this, this.#options, this.#random)
     this.#stopped = new StoppedTopics(this.#options.stoppedTopicsMax)
     const nowMs = this.#clock.monotonicMs()
-    this.#tick = { nowMs, rebaseMs: nowMs }
+    this.#tick = { nowMs, rebaseMs: nowMs, shown: [] }
     this.#sink.onDrained(() => this.#resume())
     this.#scheduleSweep()
   }
@@ -442,13 +442,14 @@ export class Connections implements LineOwner, RepairOwner {
         this.#advance(slot, nowMs)
       }
       for (const group of [...this.#layout.moving]) this.#advanceMove(group, nowMs)
-      this.#repairs.sweep(this.#layout.slots.values(), nowMs, this.#tick.rebaseMs)
+      this.#repairs.sweep(this.#layout.slots.values(), nowMs, this.#tick)
       for (const slot of this.#layout.slots.values()) slot.line?.flush()
     }
     this.#reports.carry(this.#layout.openLinesCount, this.#repairs.staleTopicsCount)
   }
 
   #whilePaused(nowMs: number): void {
+    this.#repairs.observe(this.#tick)
     if (!this.#sink.saturated) this.#resume()
     else if (nowMs - this.#pausedSinceMs > this.#options.pausedMsMax) {
       const detail = `the sink was full for more than ${this.#options.pausedMsMax} ms`

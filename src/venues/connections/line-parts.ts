@@ -19,6 +19,8 @@ export interface Tick {
   nowMs: number
   /** Silence before this moment does not count: the process stood still, or the sockets were paused. */
   rebaseMs: number
+  /** Carriers that have shown data since the sweep looked last; what has shown none it need not look at. */
+  readonly shown: Carrier[]
 }
 
 /** Counted per message, carried over to Prometheus by the sweep. */

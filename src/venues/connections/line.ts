@@ -313,7 +313,10 @@ export class Line {
           const { kind } = frame.event
           if (kind === 'quote') carrier.reach(frame.event.updateId)
           else if (kind === 'ticker' || kind === 'kline') carrier.note(frame.event)
-          carrier.lastSeenMs = tick.nowMs
+          if (carrier.lastSeenMs !== tick.nowMs) {
+            carrier.lastSeenMs = tick.nowMs
+            tick.shown.push(carrier)
+          }
           this.lastEventMs = tick.nowMs
           // Contiguous ids tell by themselves what is missing before an event.
           if (carrier.onProbation && kind !== 'trade' && kind !== 'delta' && !this.#release(carrier)) {

@@ -2,6 +2,7 @@ import { backoffMs } from '../../lib/backoff.ts'
 import { carrierOn } from './coverage.ts'
 import { judge, observe, type Staleness, staleAfterMs } from './freshness.ts'
 import type { Line } from './line.ts'
+import type { Tick } from './line-parts.ts'
 import type { ConnectionsOptions } from './options.ts'
 import { SlidingWindow } from './outbound.ts'
 import type { Group, Slot } from './slot.ts'
@@ -25,6 +26,8 @@ interface Suspect {
 }
 
 const MINUTE_MS = 60_000
+/** Sweeps are numbered modulo this. */
+const SWEEPS_MAX = 2 ** 30
 
 /**
  * Finds topics that were acknowledged and are silent, and mends them step by step:
@@ -42,6 +45,7 @@ export class Repairs {
   readonly #random: () => number
   readonly #moves: SlidingWindow
   #neighbourSeenMs = 0
+  #sweeps = 0
   /** As of the last sweep. */
   staleTopicsCount = 0
 
@@ -52,11 +56,17 @@ export class Repairs {
     this.#moves = new SlidingWindow(options.movesPerMinuteMax, MINUTE_MS)
   }
 
-  sweep(slots: Iterable<Slot>, nowMs: number, rebaseMs: number): void {
-    const slotList = [...slots]
-    for (const slot of slotList) for (const group of slot.groups) this.#observe(group)
+  /** Takes note of what has shown data since the sweep before. */
+  observe({ shown }: Tick): void {
+    this.#sweeps = (this.#sweeps + 1) % SWEEPS_MAX
+    for (const carrier of shown.splice(0)) this.#observe(carrier)
+  }
+
+  sweep(slots: Iterable<Slot>, nowMs: number, tick: Tick): void {
+    const { rebaseMs } = tick
+    this.observe(tick)
     this.staleTopicsCount = 0
-    for (const slot of slotList) {
+    for (const slot of [...slots]) {
       const { line, successor } = slot
       // One that is kept idle has nothing to show.
       if (line === null || line.state !== 'open' || line.carriers.size === 0) continue
@@ -83,17 +93,19 @@ export class Repairs {
     return true
   }
 
-  #observe(group: Group): void {
-    for (const topic of group.topics.values()) {
-      const { shownMs } = topic
-      for (const carrier of topic.carriers) {
-        observe(topic.freshness, carrier.lastSeenMs, this.#options)
-        shownMs.trades = Math.max(shownMs.trades, carrier.tradesShownMs)
-        shownMs.best = Math.max(shownMs.best, carrier.bestShownMs)
-      }
-      shownMs.data = topic.freshness.seenMs
-      this.#neighbourSeenMs = Math.max(this.#neighbourSeenMs, topic.freshness.seenMs)
-    }
+  #observe(carrier: Carrier): void {
+    const { topic, lastSeenMs } = carrier
+    const { shownMs, freshness } = topic
+    // Its line may be gone.
+    if (!topic.carriers.includes(carrier)) return
+    shownMs.trades = Math.max(shownMs.trades, carrier.tradesShownMs)
+    shownMs.best = Math.max(shownMs.best, carrier.bestShownMs)
+    // What it carried was interrupted since.
+    if (lastSeenMs === 0) return
+    observe(freshness, lastSeenMs, this.#options)
+    topic.observedAt = this.#sweeps
+    shownMs.data = freshness.seenMs
+    this.#neighbourSeenMs = Math.max(this.#neighbourSeenMs, freshness.seenMs)
   }
 
   #suspects(slot: Slot, line: Line, nowMs: number, rebaseMs: number): Suspect[] {
@@ -101,6 +113,8 @@ export class Repairs {
     for (const group of slot.groups) {
       if (group.leaving !== null) continue
       for (const topic of group.topics.values()) {
+        // Just seen and well before: there is nothing to judge.
+        if (topic.observedAt === this.#sweeps && !topic.ailing) continue
         const carrier = carrierOn(topic, line)
         if (carrier === null || carrier.phase !== 'acked') continue
         this.#settle(topic, nowMs)
@@ -132,7 +146,9 @@ export class Repairs {
     if (freshness.seenMs <= repair.mendedAtMs) return
     repair.stale = null
     repair.step = 'none'
-    if (nowMs > repair.mendedAtMs + MINUTE_MS) repair.attempt = 0
+    if (nowMs <= repair.mendedAtMs + MINUTE_MS) return
+    repair.attempt = 0
+    topic.ailing = false
   }
 
   #mend(line: Line, suspects: readonly Suspect[], nowMs: number): void {
@@ -170,6 +186,7 @@ export class Repairs {
   #mark(topic: Topic, reason: Staleness): void {
     if (topic.repair.stale === null) this.#owner.topicStale(topic, reason)
     topic.repair.stale = reason
+    topic.ailing = true
   }
 
   #postpone(topic: Topic, reason: Staleness, nowMs: number): void {

@@ -48,6 +48,10 @@ export class Topic {
   inherited: Bequest | null = null
   readonly freshness: Freshness = newFreshness()
   readonly repair: Repair = { stale: null, step: 'none', attempt: 0, nextAtMs: 0, mendedAtMs: 0 }
+  /** Number of the sweep that found new data last. */
+  observedAt = -1
+  /** It was silent, and has not been well for long enough since. */
+  ailing = false
   /** Error replies in a row. */
   errors = 0
   /** Topics of the same group that cannot show a sign without this one moving, and the sign. */

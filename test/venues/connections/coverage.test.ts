@@ -37,7 +37,7 @@ describe('coverage', () => {
       clock: new ManualClock(),
       options,
       owner,
-      tick: { nowMs: 0, rebaseMs: 0 },
+      tick: { nowMs: 0, rebaseMs: 0, shown: [] },
       counts: { frames: 0, bytes: 0, messagesSent: 0, strayEvents: 0, repliesUnmatched: 0, heldBackEvents: 0 },
     })
     line.state = 'open'
