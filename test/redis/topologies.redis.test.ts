@@ -18,6 +18,7 @@ describe('a connection by sentinels', function () {
     await connection.ready()
     const master = await topology.master()
     await send(connection, 'set', 'a', '1')
+    expect(await send(connection, 'wait', '2', '4000'), 'replicas that have it').to.equal(2)
     process.kill(master.pid, 'SIGSTOP')
     const stuck = connection.send('get', ['a']).catch((error: unknown) => error)
     await topology.failedOver(master)
@@ -39,6 +40,7 @@ describe('a connection by sentinels', function () {
     await connection.ready()
     const master = await topology.master()
     await send(connection, 'set', 'a', '1')
+    expect(await send(connection, 'wait', '2', '4000'), 'replicas that have it').to.equal(2)
     // The watch has to be let in as well: it ends the connection to a master that stands still.
     process.kill(master.pid, 'SIGSTOP')
     await topology.failedOver(master)
