@@ -84,7 +84,13 @@ async function measure(plan: Plan, parts: ReadonlySet<string>, folder: string): 
   const full = median(costs.runs.map((run) => run.meltica.eventsPerSecond))
   const latency = parts.has('latency') ? await measureLatency(tape, head, plan.warmUp, full, plan.runs, say) : {}
   const growth = parts.has('growth')
-    ? await measureGrowth(source, plan.growth, plan.growthFrames, full / 4, folder, say)
+    ? await measureGrowth(
+        source,
+        plan.growth,
+        { frames: plan.growthFrames, perSecond: full / 4, turns: plan.runs },
+        folder,
+        say,
+      )
     : []
   const sizes = parts.has('sizes') ? await measureSizes() : null
   const drain =

@@ -58,6 +58,9 @@ export interface GrowthStep {
   readonly perSecond: number
   readonly workerUs: number
   readonly redisUs: number
+  /** To those of the fewest instruments, turn by turn. */
+  readonly workerRatio: number
+  readonly redisRatio: number
   readonly batchMean: number
   readonly memoryBytesPerInstrument: number | null
 }
@@ -124,8 +127,8 @@ export function table(report: Report): string {
     const memory = step.memoryBytesPerInstrument
     rows.push([
       `${count(step.instruments)} instruments`,
-      step.workerUs.toFixed(2),
-      step.redisUs.toFixed(2),
+      `${step.workerUs.toFixed(2)} (x ${step.workerRatio.toFixed(2)})`,
+      `${step.redisUs.toFixed(2)} (x ${step.redisRatio.toFixed(2)})`,
       count(step.perSecond),
       `events a call: mean ${step.batchMean.toFixed(1)}${memory === null ? '' : `, ${(memory / 1000).toFixed(1)} kB of worker memory an instrument`}`,
     ])

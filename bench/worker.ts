@@ -13,7 +13,7 @@ export interface WorkerCounts {
 
 export interface BenchWorker {
   start(plan: WorkerStart): Promise<void>
-  /** Frames taken so far; cheap. */
+  /** Frames taken so far. Adding them up takes a while with many streams, so it is asked when nothing is under way. */
   frames(): number
   idle(): boolean
   /** Counts since the start; batches and latency since the call before. */
@@ -30,7 +30,7 @@ export function serveWorker(worker: BenchWorker): void {
   }).observe({ entryTypes: ['gc'] })
 
   const settle = async (frames: number): Promise<void> => {
-    while (worker.frames() < frames || !worker.idle()) await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    while (!worker.idle() || worker.frames() < frames) await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
   }
   const mark = async (collect: boolean): Promise<Mark> => {
     if (collect) {
