@@ -82,7 +82,9 @@ async function measure(plan: Plan, parts: ReadonlySet<string>, folder: string): 
 
   const costs = await measureCosts(plan, tape, head, parts.has('cost') ? plan.runs : 1)
   const full = median(costs.runs.map((run) => run.meltica.eventsPerSecond))
-  const latency = parts.has('latency') ? await measureLatency(tape, head, plan.warmUp, full, plan.runs, say) : {}
+  const latency = parts.has('latency')
+    ? await measureLatency(source, { warmUp: plan.warmUp, fullPerSecond: full, turns: plan.runs }, folder, say)
+    : {}
   const growth = parts.has('growth')
     ? await measureGrowth(
         source,

@@ -1,6 +1,7 @@
+import { join } from 'node:path'
 import type { LatencyRun } from './report.ts'
 import { Run, type Worker } from './runs.ts'
-import type { TapeHead } from './tape.ts'
+import { repeatFrames, type Source, writeTape } from './tape.ts'
 
 export const SLOW = '500 events/s'
 export const NAIVE_SLOW = `the naive way, ${SLOW}`
@@ -16,13 +17,18 @@ const NEAR_FULL = 0.85
  * does to a frame stands beside what we do.
  */
 export async function measureLatency(
-  tape: string,
-  head: TapeHead,
-  warmUp: number,
-  fullPerSecond: number,
-  runs: number,
+  source: Source,
+  plan: { readonly warmUp: number; readonly fullPerSecond: number; readonly turns: number },
+  folder: string,
   say: (text: string) => void,
 ): Promise<Record<string, LatencyRun[]>> {
+  const { warmUp, fullPerSecond, turns } = plan
+  const framesOf = (perSecond: number, seconds: number) => Math.round(perSecond * seconds)
+  const slowFrames = framesOf(SLOW_PER_SECOND, SLOW_SECONDS)
+  const fastFrames = framesOf(fullPerSecond / 2, FAST_SECONDS) + framesOf(fullPerSecond * NEAR_FULL, FAST_SECONDS)
+  const count = warmUp + turns * slowFrames + Math.min(turns, FAST_RUNS_MAX) * fastFrames
+  const tape = join(folder, 'tape-latency')
+  const head = writeTape(tape, repeatFrames(source, count), source.origin)
   const found: Record<string, LatencyRun[]> = {}
   const opened: Run[] = []
   const open = async (worker: Worker): Promise<Run> => {
@@ -32,7 +38,7 @@ export async function measureLatency(
     return run
   }
   const measure = async (run: Run, name: string, perSecond: number, seconds: number): Promise<void> => {
-    const { latencyUs, batchMean, batchMax } = await run.play(Math.round(perSecond * seconds), perSecond)
+    const { latencyUs, batchMean, batchMax } = await run.play(framesOf(perSecond, seconds), perSecond)
     found[name] ??= []
     found[name].push({ ...latencyUs, perSecond, batchMean, batchMax })
     say(`${name}: p50 ${latencyUs.p50}, p99 ${latencyUs.p99}, p99.9 ${latencyUs.p999} us`)
@@ -40,7 +46,7 @@ export async function measureLatency(
   try {
     const meltica = await open('meltica')
     const naive = await open('naive-timed')
-    for (let turn = 0; turn < runs; turn++) {
+    for (let turn = 0; turn < turns; turn++) {
       await measure(meltica, SLOW, SLOW_PER_SECOND, SLOW_SECONDS)
       await measure(naive, NAIVE_SLOW, SLOW_PER_SECOND, SLOW_SECONDS)
       if (turn >= FAST_RUNS_MAX) continue

@@ -87,11 +87,15 @@ export class Run {
     return new Run(redis, venue, companion, head)
   }
 
-  /** Plays on for so many frames and waits until all are worked off. `perSecond` null: as fast as the worker takes them. */
+  /**
+   * Plays on for so many frames and waits until all are worked off. `perSecond` null: as fast as the worker takes them.
+   * Throws where the tape ends before: fewer frames, or none, would be measured and look like all.
+   */
   async play(frames: number, perSecond: number | null = null): Promise<Section> {
+    const to = this.#played + frames
+    if (to > this.head.frames) throw new Error(`expected ${to} frames on the tape, found ${this.head.frames}`)
     const before = await this.#worker.ask<Mark>({ type: 'mark', collect: false })
     const redisBefore = await this.redis.cpuUs()
-    const to = Math.min(this.head.frames, this.#played + frames)
     const beginMs = performance.now()
     await this.#venue.ask({ type: 'play', to, perSecond })
     await this.#worker.ask({ type: 'settle', frames: to })
