@@ -68,11 +68,11 @@ export async function publishDeltas(connection: RedisConnection, keys: Keys, cou
     trace: '0af7651916cd43dd8448eb211c80319c',
     declare: '',
     refresh: false,
-    receivedTime: '1723161254087891',
+    receivedTimeUs: 1723161254087891,
   } as const
   const whole = JSON.stringify({ last: '1000', ...story.snapshot(), depth: LEVELS })
   const offers: Offer[] = [
-    { ...base, kind: 'SNAPSHOT', id: '1000', first: '', venueTime: '', source: 'binance.rest.depth', data: whole },
+    { ...base, kind: 'SNAPSHOT', id: '1000', first: '', venueTimeUs: null, source: 'binance.rest.depth', data: whole },
   ]
   for (let index = 0; index < count; index++) {
     const last = String(1_001 + index)
@@ -82,7 +82,7 @@ export async function publishDeltas(connection: RedisConnection, keys: Keys, cou
       kind: 'DELTA',
       id: last,
       first: last,
-      venueTime: '1723161254087000',
+      venueTimeUs: 1723161254087000,
       source: 'binance.ws.depth',
       data,
     })

@@ -2,21 +2,22 @@ import type { Channel, GapCause, Quality, TradeNumbering } from '../domain/event
 import type { Instrument, Market } from '../domain/instrument.ts'
 
 /**
- * One event offered to a channel. All fields are text because that is what travels; ids are decimal digits, times integer
- * microseconds. The append script alone decides what becomes of it.
+ * One event offered to a channel. Ids are texts of decimal digits, times integer microseconds. The append script alone decides
+ * what becomes of it.
  */
 export interface Offer {
   readonly kind: 'TRADE' | 'QUOTE' | 'TICKER' | 'KLINE' | 'DELTA' | 'SNAPSHOT' | 'GIVEUP' | 'LOST'
   /**
    * TRADE: trade or aggregate id. QUOTE: update id. TICKER: close time, us. DELTA, SNAPSHOT: last update id.
    * KLINE: `interval@openTime@trades`, `@closed` appended when final. GIVEUP: first id of the open range to be closed.
-   * LOST: the first of what stood in the stream and cannot be offered again: its id (TRADE, ORDERBOOK), else its receivedTime.
+   * LOST: the first of what stood in the stream and cannot be offered again: its id (TRADE, ORDERBOOK), else its time of arrival.
    */
   readonly id: string
   /** DELTA: first update id. KLINE: `openTime@endTime` (us, end exclusive = close time + 1 ms). GIVEUP: last id of the range. LOST: the last. Else ''. */
   readonly first: string
-  readonly venueTime: string
-  readonly receivedTime: string
+  /** null where the venue tells none. */
+  readonly venueTimeUs: number | null
+  readonly receivedTimeUs: number
   readonly source: string
   readonly trace: string
   /**

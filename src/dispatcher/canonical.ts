@@ -1,6 +1,7 @@
 import type { Offer } from '../bus/publish.ts'
 import { CanonicalType, Channel, type Level } from '../domain/event.ts'
 import type { Instrument, Market } from '../domain/instrument.ts'
+import { digitsOf } from '../lib/digits.ts'
 import type {
   VenueBookDelta,
   VenueBookSnapshot,
@@ -36,7 +37,7 @@ export const typeOfKind: Readonly<Record<VenueEvent['kind'], CanonicalType>> = {
  * here was admitted as a decimal, an id or a venue word by `wire.ts`, so nothing needs escaping.
  */
 function tradeData(event: VenueTrade): string {
-  return `{"id":"${event.id}","price":"${event.price}","quantity":"${event.quantity}","side":"${event.side}"}`
+  return `{"id":"${digitsOf(event.id)}","price":"${event.price}","quantity":"${event.quantity}","side":"${event.side}"}`
 }
 
 function quoteData(event: VenueQuote): string {
@@ -79,7 +80,7 @@ export function levelsData(levels: readonly Level[]): string {
 function deltaData(event: VenueBookDelta): string {
   const bids = event.bidsText ?? levelsData(event.bids)
   const asks = event.asksText ?? levelsData(event.asks)
-  return `{"first":"${event.first}","last":"${event.last}","bids":${bids},"asks":${asks}}`
+  return `{"first":"${digitsOf(event.first)}","last":"${digitsOf(event.last)}","bids":${bids},"asks":${asks}}`
 }
 
 function snapshotData(event: VenueBookSnapshot): string {
@@ -127,15 +128,15 @@ export function offerOf(event: VenueEvent, data: string, trace: string): LineOff
   switch (event.kind) {
     case 'trade':
       low = high = event.id
-      id = `${high}`
+      id = digitsOf(high)
       break
     case 'quote':
       low = high = event.updateId
-      id = `${high}`
+      id = digitsOf(high)
       break
     case 'ticker':
       low = high = event.closeTimeUs
-      id = `${high}`
+      id = digitsOf(high)
       break
     case 'kline':
       low = high = event.openTimeUs
@@ -147,20 +148,20 @@ export function offerOf(event: VenueEvent, data: string, trace: string): LineOff
     case 'delta':
       low = event.first
       high = event.last
-      id = `${high}`
-      first = `${low}`
+      id = digitsOf(high)
+      first = digitsOf(low)
       break
     case 'snapshot':
       low = high = event.last
-      id = `${high}`
+      id = digitsOf(high)
       break
   }
   return {
     kind: kindOfKind[event.kind],
     id,
     first,
-    venueTime: event.venueTimeUs === null ? '' : `${event.venueTimeUs}`,
-    receivedTime: `${event.receivedTimeUs}`,
+    venueTimeUs: event.venueTimeUs,
+    receivedTimeUs: event.receivedTimeUs,
     source: event.source,
     trace,
     declare: '',
@@ -168,7 +169,6 @@ export function offerOf(event: VenueEvent, data: string, trace: string): LineOff
     data,
     low,
     high,
-    receivedTimeUs: event.receivedTimeUs,
     part: event.kind === 'kline' ? event.interval : '',
     order: 0,
     heldSinceMs: 0,
@@ -194,8 +194,8 @@ export function giveUpOffer(from: number, to: number, how: string, receivedTimeU
     kind: 'GIVEUP',
     id: `${from}`,
     first: `${to}`,
-    venueTime: '',
-    receivedTime: `${receivedTimeUs}`,
+    venueTimeUs: null,
+    receivedTimeUs,
     source: 'dispatcher.backfill',
     trace,
     declare: '',
@@ -203,7 +203,6 @@ export function giveUpOffer(from: number, to: number, how: string, receivedTimeU
     data: how,
     low: from,
     high: from,
-    receivedTimeUs,
     part: '',
     order: 0,
     heldSinceMs: 0,

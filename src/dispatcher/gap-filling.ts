@@ -75,14 +75,14 @@ export class GapFilling {
     if (key.channel === Channel.Trade) {
       const { numbering } = lineOf(key)
       if (to < from || numbering === '') return
-      const shownTimeUs = shown.venueTime === '' ? shown.receivedTimeUs : Number(shown.venueTime)
+      const shownTimeUs = shown.venueTimeUs ?? shown.receivedTimeUs
       this.backfill.trades({ key, numbering, from, to, shownTimeUs })
     } else if (key.channel === Channel.Kline) {
       const [openTimeUs, endTimeUs] = shown.first.split('@').map(Number) as [number, number]
       this.#fetchBars({
         ...{ key, interval: shown.part, fromOpenTimeUs: from, toOpenTimeUs: to },
         shown: this.#missedBars.shownBefore(key.symbol, shown.part, openTimeUs),
-        shownTimeUs: shown.venueTime === '' ? openTimeUs : Number(shown.venueTime),
+        shownTimeUs: shown.venueTimeUs ?? openTimeUs,
         told: true,
         oldestUs: openTimeUs - limits.ageMsMax * 1_000 - (endTimeUs - openTimeUs),
       })

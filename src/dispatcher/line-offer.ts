@@ -12,7 +12,6 @@ export interface LineOffer extends Offer {
   /** First and last venue id it covers; equal but for book deltas. */
   readonly low: number
   readonly high: number
-  readonly receivedTimeUs: number
   /** KLINE: the interval, which has a position of its own in the stream. Else ''. */
   readonly part: string
   /** Running number on its line, in order of arrival. */
@@ -34,7 +33,6 @@ export function acknowledgedOffer(offer: Offer, quality: Quality): LineOffer {
     ...offer,
     low: Number(offer.kind === 'DELTA' ? offer.first : number),
     high: Number(offer.kind === 'LOST' ? offer.first : number),
-    receivedTimeUs: Number(offer.receivedTime),
     part,
     order: 0,
     heldSinceMs: 0,

@@ -68,7 +68,7 @@ export class LineRace {
           counts.lost++
           // Of quotes the newest alone enters, and of books the copies are cut differently.
           if (batch.channel !== Channel.Trade) continue
-          this.#sample({ batch, id: offer.id, receivedTimeUs: Number(offer.receivedTime) })
+          this.#sample({ batch, id: offer.id, receivedTimeUs: offer.receivedTimeUs })
         }
       }
       if (latest === -1) continue

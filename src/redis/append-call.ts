@@ -2,9 +2,9 @@ import assert from 'node:assert'
 import type { ChannelBatch, Offer, OfferReader, SentCall } from '../bus/publish.ts'
 import type { Channel } from '../domain/event.ts'
 import type { Market } from '../domain/instrument.ts'
-import { BulkReader, writeBulk, writeBytes, writeEmptyBulk } from './packed-command.ts'
+import { BulkReader, writeBulk, writeBytes, writeEmptyBulk, writeInteger } from './packed-command.ts'
 
-/** What stands around a bulk at most, and how many bytes a character has at most in UTF-8. */
+/** What stands around a bulk at most, a number between it included, and how many bytes a character has at most in UTF-8. */
 const FRAME_BYTES = 16
 const CHARACTER_BYTES = 3
 const FIELDS_A_GROUP = 10
@@ -160,17 +160,16 @@ export class AppendCalls {
     let at = start
     for (let index = 0; index < offers.length; index++) {
       const offer = offers[index] as Offer
-      const { id, first, venueTime, receivedTime, source, trace, data } = offer
-      const characters =
-        id.length + first.length + venueTime.length + receivedTime.length + source.length + trace.length + data.length
+      const { id, first, venueTimeUs, receivedTimeUs, source, trace, data } = offer
+      const characters = id.length + first.length + source.length + trace.length + data.length
       this.#reserve(at, 0, characters * CHARACTER_BYTES)
       const buffer = this.#buffer
       const flags = flagsOf(offer)
       at = flags === '' ? writeEmptyBulk(buffer, at) : writeBulk(buffer, at, flags)
       at = writeBulk(buffer, at, id)
       at = first === '' ? writeEmptyBulk(buffer, at) : writeBulk(buffer, at, first)
-      at = writeBulk(buffer, at, venueTime)
-      at = writeBulk(buffer, at, receivedTime)
+      at = venueTimeUs === null ? writeEmptyBulk(buffer, at) : writeInteger(buffer, at, venueTimeUs)
+      at = writeInteger(buffer, at, receivedTimeUs)
       at = writeBulk(buffer, at, source)
       at = writeBulk(buffer, at, trace)
       at = writeBulk(buffer, at, data)
@@ -263,8 +262,8 @@ function offerFrom(channel: Channel, fields: readonly string[]): Offer {
     kind: kindOfLetter[letter] ?? (plainKinds[channel] as Offer['kind']),
     id,
     first,
-    venueTime,
-    receivedTime,
+    venueTimeUs: venueTime === '' ? null : Number(venueTime),
+    receivedTimeUs: Number(receivedTime),
     source,
     trace,
     declare: flags.slice(2) as Offer['declare'],

@@ -119,6 +119,38 @@ export function writeEmptyBulk(buffer: Buffer, start: number): number {
   return at
 }
 
+const DIGITS_MAX = 16
+const HALF_DIGITS = 8
+/** Halves of as many digits are integers of 32 bits. */
+const HALF = 100_000_000
+
+/**
+ * A safe integer >= 0 as an argument, digit by digit: V8 remembers the texts of numbers, so made into one each of them would
+ * outlive what is young.
+ */
+export function writeInteger(buffer: Buffer, start: number, value: number): number {
+  let digits = 1
+  for (let next = 10; value >= next && digits < DIGITS_MAX; next *= 10) digits++
+  let at = writeLength(buffer, start, digits)
+  const high = Math.trunc(value / HALF)
+  const split = at + Math.max(0, digits - HALF_DIGITS)
+  writeDigits(buffer, split, at + digits, value - high * HALF)
+  if (high > 0) writeDigits(buffer, at, split, high)
+  at += digits
+  buffer[at++] = CR
+  buffer[at++] = LF
+  return at
+}
+
+function writeDigits(buffer: Buffer, from: number, to: number, value: number): void {
+  let rest = value | 0
+  for (let at = to - 1; at >= from; at--) {
+    const shorter = (rest / 10) | 0
+    buffer[at] = ZERO + rest - shorter * 10
+    rest = shorter
+  }
+}
+
 /** `bytes` has a letter for each. */
 export function writeBytes(buffer: Buffer, at: number, bytes: string): number {
   return at + buffer.write(bytes, at, 'latin1')

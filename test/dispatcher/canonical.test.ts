@@ -54,7 +54,7 @@ describe('the canonical event', () => {
     expect(klineEndTimeUs(OPEN_US + 60_000_000 - 1)).to.equal(OPEN_US + 60_000_000)
   })
 
-  it('leaves the venue time empty where the venue tells none', () => {
-    expect(offerOf(world.quote(1), '{}', TRACE).venueTime).to.equal('')
+  it('has no venue time where the venue tells none', () => {
+    expect(offerOf(world.quote(1), '{}', TRACE).venueTimeUs).to.equal(null)
   })
 })

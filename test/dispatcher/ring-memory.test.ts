@@ -187,8 +187,8 @@ class Story {
         kind,
         id: line.channel === 'KLINE' ? `${interval}@${id}@1` : `${id}`,
         first: kind === 'DELTA' ? `${id}` : '',
-        venueTime: `${random.below(1_000_000)}`,
-        receivedTime: `${1_700_000_000_000_000 + id}`,
+        venueTimeUs: random.below(1_000_000),
+        receivedTimeUs: 1_700_000_000_000_000 + id,
         source: 'test',
         trace: `${line.batch.instrument} ${line.channel} ${id}`,
         declare: random.below(10) === 0 ? 'lost' : '',
@@ -204,8 +204,8 @@ class Story {
   }
 }
 
-function plain({ kind, id, first, venueTime, receivedTime, source, trace, declare, refresh, data }: LineOffer) {
-  return { kind, id, first, venueTime, receivedTime, source, trace, declare, refresh, data }
+function plain({ kind, id, first, venueTimeUs, receivedTimeUs, source, trace, declare, refresh, data }: LineOffer) {
+  return { kind, id, first, venueTimeUs, receivedTimeUs, source, trace, declare, refresh, data }
 }
 
 describe('the memory of calls and of the ring', () => {

@@ -13,7 +13,15 @@ function batch(channel: Channel, ids: readonly number[], source = 'race.ws.trade
     ...{ market, instrument: asInstrument('A-B'), channel, tableVersion: 1, numbering: 'trade', quality: Quality.Live },
     epoch: '',
     offers: ids.map((id) => ({
-      ...{ kind: 'TRADE', id: `${id}`, first: '', venueTime: '', receivedTime: `${id * 1_000_000}`, source, trace: '' },
+      ...{
+        kind: 'TRADE',
+        id: `${id}`,
+        first: '',
+        venueTimeUs: null,
+        receivedTimeUs: id * 1_000_000,
+        source,
+        trace: '',
+      },
       ...{ declare: '', refresh: false, data: '{}' },
     })),
   }

@@ -9,12 +9,19 @@ import { encodeCommand } from '../../src/redis/packed-command.ts'
 const market = asMarket('BINANCE-SPOT')
 const texts = fc.oneof(fc.string({ unit: 'binary', maxLength: 40 }), fc.string({ maxLength: 40 }), fc.constant(''))
 
+const times = fc.oneof(
+  fc.maxSafeNat(),
+  fc.nat(1_000),
+  fc.nat(16).map((digits) => Math.min(10 ** digits, Number.MAX_SAFE_INTEGER)),
+  fc.nat(15).map((digits) => 10 ** digits - 1),
+)
+
 const offers: fc.Arbitrary<Offer> = fc.record({
   kind: fc.constantFrom('TRADE', 'DELTA', 'SNAPSHOT', 'GIVEUP', 'LOST'),
   id: texts,
   first: texts,
-  venueTime: texts,
-  receivedTime: texts,
+  venueTimeUs: fc.option(times),
+  receivedTimeUs: times,
   source: texts,
   trace: texts,
   declare: fc.constantFrom('' as const, GapCause.Lost),
@@ -42,7 +49,8 @@ function plainArguments(batch: ChannelBatch, bell: number): string[] {
   const events = batch.offers.flatMap((offer) => {
     const letter = offer.kind === 'SNAPSHOT' && offer.refresh ? 'R' : (FLAGS[offer.kind] ?? '')
     const flags = offer.declare === '' ? letter : `${letter || 'N'}:${offer.declare}`
-    return [flags, offer.id, offer.first, offer.venueTime, offer.receivedTime, offer.source, offer.trace, offer.data]
+    const times = [offer.venueTimeUs === null ? '' : String(offer.venueTimeUs), String(offer.receivedTimeUs)]
+    return [flags, offer.id, offer.first, ...times, offer.source, offer.trace, offer.data]
   })
   return [...head, String(batch.offers.length), ...events]
 }
@@ -67,8 +75,8 @@ function newTargets() {
 function asSent(offer: Offer, channel: Channel): Offer {
   const plain = channel === Channel.Trade ? 'TRADE' : 'DELTA'
   const kind = offer.kind === 'TRADE' || offer.kind === 'DELTA' ? plain : offer.kind
-  const { id, first, venueTime, receivedTime, source, trace, data } = offer
-  const held = Object.entries({ id, first, venueTime, receivedTime, source, trace, data })
+  const { id, first, source, trace, data } = offer
+  const held = Object.entries({ id, first, source, trace, data })
   const texts = Object.fromEntries(held.map(([name, text]) => [name, text.toWellFormed()]))
   return { ...offer, ...texts, kind, refresh: offer.refresh && kind === 'SNAPSHOT' }
 }

@@ -98,11 +98,7 @@ function eventsOf({ kind, url, msg, ts }: GoldenLine): readonly VenueEvent[] {
 export async function publishGolden(lines: readonly GoldenLine[], bus: EventBus): Promise<void> {
   for (const line of lines)
     for (const event of eventsOf(line)) {
-      const { low, high, receivedTimeUs, part, order, heldSinceMs, ...offer } = offerOf(
-        event,
-        payloadOf(event),
-        GOLDEN_TRACE,
-      )
+      const { low, high, part, order, heldSinceMs, ...offer } = offerOf(event, payloadOf(event), GOLDEN_TRACE)
       const offers: Offer[] = [{ ...offer, declare: line.declare ?? '' }]
       await bus.publish([
         {

@@ -236,7 +236,7 @@ class Group {
     let told = false
     if (rank > 0) {
       told = newest !== null && this.#tellTimes(newest.received, bar, offer, interval)
-      bar.newest = { open, closed, trades, received: Number(offer.receivedTime) }
+      bar.newest = { open, closed, trades, received: offer.receivedTimeUs }
     } else {
       const isClosed = open < bar.closedBelow || bar.closedOpens.some((range) => open >= range.from && open < range.to)
       if (!closed || open >= (newest?.open ?? 0) || isClosed) return 'duplicate'
@@ -254,7 +254,7 @@ class Group {
     if (last <= line.last) {
       if (!this.#isReset(offer)) return 'duplicate'
       this.#reset(offer)
-      Object.assign(line, { last: null, lastText: '', joined: false, venueTime: Number(offer.venueTime) })
+      Object.assign(line, { last: null, lastText: '', joined: false, venueTime: offer.venueTimeUs })
       return 'gapToldRefused'
     }
     if (first <= line.last + 1) {
@@ -273,7 +273,7 @@ class Group {
   #snapshot(offer: Offer): Answer {
     const line = this.#line
     const id = Number(offer.id)
-    const received = Number(offer.receivedTime)
+    const received = offer.receivedTimeUs
     let told = false
     if (line.snapshot?.last === id && received <= line.snapshot.received) return 'duplicate'
     if (line.last === null) {
@@ -293,7 +293,7 @@ class Group {
     } else if (id < line.last || !offer.refresh) {
       return 'duplicate'
     }
-    this.#append('ORDERBOOK.SNAPSHOT', offer.id, `${offer.id}@${offer.receivedTime}`, offer, this.#word(), offer.data)
+    this.#append('ORDERBOOK.SNAPSHOT', offer.id, `${offer.id}@${offer.receivedTimeUs}`, offer, this.#word(), offer.data)
     line.venueTime = Math.max(line.venueTime ?? 0, received)
     Object.assign(line, { last: id, lastText: offer.id, joined: true, received, snapshot: { last: id, received } })
     return told ? 'gapTold' : null
@@ -323,8 +323,12 @@ class Group {
   #take(type: string, offer: Offer, id: number): null {
     const word = this.#batch.channel === 'ORDERBOOK' ? this.#word() : ''
     this.#append(type, offer.id, offer.id, offer, word, offer.data)
-    const venueTime = offer.venueTime === '' ? null : Number(offer.venueTime)
-    Object.assign(this.#line, { last: id, lastText: offer.id, venueTime, received: Number(offer.receivedTime) })
+    Object.assign(this.#line, {
+      last: id,
+      lastText: offer.id,
+      venueTime: offer.venueTimeUs,
+      received: offer.receivedTimeUs,
+    })
     return null
   }
 
@@ -339,8 +343,8 @@ class Group {
       seq: String(line.seq),
       key: `${this.#batch.instrument}:${type}:${prefix}${keySeq}`,
       venueSeq,
-      venueTime: isGap ? '' : offer.venueTime,
-      receivedTime: offer.receivedTime,
+      venueTime: isGap ? '' : `${offer.venueTimeUs ?? ''}`,
+      receivedTime: `${offer.receivedTimeUs}`,
       source: isGap ? 'dispatcher.gap' : offer.source,
       trace: offer.trace,
       quality,
@@ -367,7 +371,7 @@ class Group {
 
   /** A line was interrupted since `received`, or since what was told last; without length where another process received it later. */
   #tellTimes(received: number, told: { toldTo: number }, offer: Offer, interval: string | null): boolean {
-    const to = Number(offer.receivedTime)
+    const to = offer.receivedTimeUs
     const from = Math.min(Math.max(received, told.toldTo), to)
     if (offer.declare === '' || told.toldTo === to) return false
     const isBefore = to < told.toldTo
@@ -380,15 +384,15 @@ class Group {
 
   #isReset(offer: Offer): boolean {
     const { venueTime, snapshot, last } = this.#line
-    if (offer.venueTime === '' || venueTime === null || Number(offer.venueTime) <= venueTime + MINUTE_US) return false
-    return snapshot?.last !== last || snapshot === null || Number(offer.receivedTime) > snapshot.received + MINUTE_US
+    if (offer.venueTimeUs === null || venueTime === null || offer.venueTimeUs <= venueTime + MINUTE_US) return false
+    return snapshot?.last !== last || snapshot === null || offer.receivedTimeUs > snapshot.received + MINUTE_US
   }
 
   #reset(offer: Offer): void {
     const state = this.#state
     const sameReset = state.resetTime !== null && state.resetTime > (this.#line.venueTime ?? 0)
     if (!sameReset) {
-      state.resetTime = Number(offer.venueTime)
+      state.resetTime = offer.venueTimeUs
       const quote = state.lines.get('QUOTE')
       if (quote) Object.assign(quote, { last: null, lastText: '', generation: quote.generation + 1 })
     }

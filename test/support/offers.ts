@@ -3,7 +3,8 @@ import { asInstrument, asMarket } from '../../src/domain/instrument.ts'
 
 /** Short ways to say what a test offers. Times in seconds after a fixed moment, to keep the numbers readable. */
 const START_US = 1_700_000_000_000_000
-export const at = (seconds: number): string => String(START_US + Math.round(seconds * 1_000_000))
+export const atUs = (seconds: number): number => START_US + Math.round(seconds * 1_000_000)
+export const at = (seconds: number): string => String(atUs(seconds))
 
 const base = {
   first: '',
@@ -15,38 +16,47 @@ const base = {
 
 export function trade(id: number, seconds = id / 1000, more: Partial<Offer> = {}): Offer {
   const data = `{"id":"${id}","price":"1.10","quantity":"0.50000000","side":"buy"}`
-  return { ...base, kind: 'TRADE', id: String(id), venueTime: at(seconds), receivedTime: at(seconds), data, ...more }
+  const times = { venueTimeUs: atUs(seconds), receivedTimeUs: atUs(seconds) }
+  return { ...base, kind: 'TRADE', id: String(id), ...times, data, ...more }
 }
 
 export function quote(id: number, seconds = id / 1000, more: Partial<Offer> = {}): Offer {
   const data = '{"bidPrice":"1.0","bidQuantity":"2","askPrice":"1.1","askQuantity":"3"}'
-  return { ...base, kind: 'QUOTE', id: String(id), venueTime: '', receivedTime: at(seconds), data, ...more }
+  return { ...base, kind: 'QUOTE', id: String(id), venueTimeUs: null, receivedTimeUs: atUs(seconds), data, ...more }
 }
 
 export function delta(first: number, last: number, seconds = last / 1000, more: Partial<Offer> = {}): Offer {
   const data = `{"first":"${first}","last":"${last}","bids":[["1.0","2"]],"asks":[]}`
-  const times = { venueTime: at(seconds), receivedTime: at(seconds) }
+  const times = { venueTimeUs: atUs(seconds), receivedTimeUs: atUs(seconds) }
   return { ...base, kind: 'DELTA', id: String(last), first: String(first), ...times, data, ...more }
 }
 
 export function snapshot(last: number, seconds = last / 1000, more: Partial<Offer> = {}): Offer {
   const data = `{"last":"${last}","bids":[],"asks":[],"depth":1000}`
-  return { ...base, kind: 'SNAPSHOT', id: String(last), venueTime: '', receivedTime: at(seconds), data, ...more }
+  return {
+    ...base,
+    kind: 'SNAPSHOT',
+    id: String(last),
+    venueTimeUs: null,
+    receivedTimeUs: atUs(seconds),
+    data,
+    ...more,
+  }
 }
 
 export function bar(minute: number, trades: number, closed: boolean, more: Partial<Offer> = {}): Offer {
-  const open = Number(at(minute * 60))
+  const open = atUs(minute * 60)
   const id = `1m@${open}@${trades}${closed ? '@closed' : ''}`
   const times = {
     first: `${open}@${open + 60_000_000}`,
-    venueTime: at(minute * 60),
-    receivedTime: at(minute * 60 + trades),
+    venueTimeUs: atUs(minute * 60),
+    receivedTimeUs: atUs(minute * 60 + trades),
   }
   return { ...base, kind: 'KLINE', id, ...times, data: '{}', ...more }
 }
 
 export function giveUp(from: number, to: number, how = 'given-up'): Offer {
-  const times = { venueTime: '', receivedTime: at(0) }
+  const times = { venueTimeUs: null, receivedTimeUs: atUs(0) }
   return { ...base, kind: 'GIVEUP', id: String(from), first: String(to), ...times, data: how }
 }
 

@@ -45,6 +45,6 @@ function bytesOf(offer: Offer): Buffer {
 }
 
 function plainOffer(offer: Offer): Offer {
-  const { kind, id, first, venueTime, receivedTime, source, trace, declare, refresh, data } = offer
-  return { kind, id, first, venueTime, receivedTime, source, trace, declare, refresh, data }
+  const { kind, id, first, venueTimeUs, receivedTimeUs, source, trace, declare, refresh, data } = offer
+  return { kind, id, first, venueTimeUs, receivedTimeUs, source, trace, declare, refresh, data }
 }
