@@ -7,7 +7,10 @@ export const SLOW = '500 events/s'
 export const NAIVE_SLOW = `the naive way, ${SLOW}`
 const SLOW_PER_SECOND = 500
 const SLOW_SECONDS = 4
-const FAST_SECONDS = 0.8
+const HALF_SECONDS = 3
+const NEAR_FULL_SECONDS = 0.8
+/** At half load, before anything is measured: what was compiled at full speed is compiled anew for smaller calls. */
+const WARM_UP_SECONDS = 1
 const FAST_RUNS_MAX = 3
 const NEAR_FULL = 0.85
 
@@ -25,8 +28,10 @@ export async function measureLatency(
   const { warmUp, fullPerSecond, turns } = plan
   const framesOf = (perSecond: number, seconds: number) => Math.round(perSecond * seconds)
   const slowFrames = framesOf(SLOW_PER_SECOND, SLOW_SECONDS)
-  const fastFrames = framesOf(fullPerSecond / 2, FAST_SECONDS) + framesOf(fullPerSecond * NEAR_FULL, FAST_SECONDS)
-  const count = warmUp + turns * slowFrames + Math.min(turns, FAST_RUNS_MAX) * fastFrames
+  const [half, nearFull] = [fullPerSecond / 2, fullPerSecond * NEAR_FULL]
+  const fastFrames = framesOf(half, HALF_SECONDS) + framesOf(nearFull, NEAR_FULL_SECONDS)
+  const warmUpFrames = framesOf(half, WARM_UP_SECONDS)
+  const count = warmUp + warmUpFrames + turns * slowFrames + Math.min(turns, FAST_RUNS_MAX) * fastFrames
   const tape = join(folder, 'tape-latency')
   const head = writeTape(tape, repeatFrames(source, count), source.origin)
   const found: Record<string, LatencyRun[]> = {}
@@ -35,6 +40,7 @@ export async function measureLatency(
     const run = await Run.open(worker, tape, head)
     opened.push(run)
     await run.play(warmUp)
+    await run.play(warmUpFrames, half)
     return run
   }
   const measure = async (run: Run, name: string, perSecond: number, seconds: number): Promise<void> => {
@@ -50,9 +56,9 @@ export async function measureLatency(
       await measure(meltica, SLOW, SLOW_PER_SECOND, SLOW_SECONDS)
       await measure(naive, NAIVE_SLOW, SLOW_PER_SECOND, SLOW_SECONDS)
       if (turn >= FAST_RUNS_MAX) continue
-      await measure(meltica, 'half load', fullPerSecond / 2, FAST_SECONDS)
-      await measure(naive, 'the naive way, half load', fullPerSecond / 2, FAST_SECONDS)
-      await measure(meltica, 'near full load', fullPerSecond * NEAR_FULL, FAST_SECONDS)
+      await measure(meltica, 'half load', half, HALF_SECONDS)
+      await measure(naive, 'the naive way, half load', half, HALF_SECONDS)
+      await measure(meltica, 'near full load', nearFull, NEAR_FULL_SECONDS)
     }
   } finally {
     for (const run of opened) await run.close()

@@ -5,6 +5,7 @@ import { compareDecimal, isZeroDecimal } from '../src/domain/decimal.ts'
 type Level = readonly [price: string, quantity: string]
 
 const LEVELS_A_SIDE = 1_000
+const DELTAS_AN_ANSWER = 256
 
 export interface Delta {
   readonly U: number
@@ -32,6 +33,10 @@ export class TapeBook {
     for (const [price, quantity] of delta.b) set(this.bids, price, quantity)
     for (const [price, quantity] of delta.a) set(this.asks, price, quantity)
     this.last = delta.u
+  }
+
+  answer(): string {
+    return `{"lastUpdateId":${this.last},${this.levels()}}`
   }
 
   /** Both sides of a depth answer, as JSON behind `lastUpdateId`. */
@@ -62,6 +67,45 @@ function set(side: Map<string, string>, price: string, quantity: string): void {
 function changes(from: ReadonlyMap<string, string>, to: ReadonlyMap<string, string>): Level[] {
   const gone = [...from.keys()].filter((price) => !to.has(price)).map((price): Level => [price, '0.00000000'])
   return [...gone, ...to]
+}
+
+/** What the venue of the bench answers for a book, at any frame of the tape. */
+export class BookHistory {
+  readonly #deltas: readonly { readonly frame: number; readonly text: string }[]
+  /** Depth answers, and how many deltas they hold. */
+  readonly #answers: { readonly deltas: number; readonly text: string }[] = []
+
+  /** `answer`: the first one, as it was recorded. `deltas`: those of the tape, behind which frame each stands. */
+  constructor(answer: string, deltas: readonly { readonly frame: number; readonly text: string }[]) {
+    const book = TapeBook.of(JSON.parse(answer))
+    const first = book.last
+    this.#deltas = deltas.filter(({ text }) => deltaOf(text).u > first)
+    this.#answers.push({ deltas: 0, text: answer })
+    for (const [index, { text }] of this.#deltas.entries()) {
+      book.apply(deltaOf(text))
+      if ((index + 1) % DELTAS_AN_ANSWER === 0) this.#answers.push({ deltas: index + 1, text: book.answer() })
+    }
+  }
+
+  /** The depth answer when so many frames of the tape were sent. Prepared but for a few deltas, so that it takes some ms. */
+  at(frames: number): string {
+    const before = this.#countBefore(frames)
+    const { deltas, text } = this.#answers[Math.floor(before / DELTAS_AN_ANSWER)] as { deltas: number; text: string }
+    if (deltas === before) return text
+    const book = TapeBook.of(JSON.parse(text))
+    for (const delta of this.#deltas.slice(deltas, before)) book.apply(deltaOf(delta.text))
+    return book.answer()
+  }
+
+  #countBefore(frames: number): number {
+    let [low, high] = [0, this.#deltas.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#deltas[middle]?.frame as number) < frames) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
 }
 
 /** The payload of a depth frame. */

@@ -118,7 +118,7 @@ const ID_FIELDS = /"(t|u|U)":(\d+)/g
 const TIME_FIELDS = /"(E|T)":(\d+)/g
 const depthOf = (rest: string, symbol: string) => `${rest}/api/v3/depth?symbol=${symbol}&limit=1000`
 const frameOfKind = (stream: string) => stream.slice(stream.indexOf('@') + 1)
-const symbolOf = (stream: string) => stream.slice(0, stream.indexOf('@')).toUpperCase()
+export const symbolOf = (stream: string) => stream.slice(0, stream.indexOf('@')).toUpperCase()
 
 /**
  * The source repeated to `count` frames: in every repetition ids, update ids and times are shifted so that all of them

@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { answerQuestions, type VenueAsked, type VenueOpened } from './messages.ts'
-import { readTape, type TapeHead } from './tape.ts'
+import { readTape, symbolOf, type TapeHead } from './tape.ts'
+import { BookHistory } from './tape-books.ts'
 
 /**
  * The venue of the bench: Binance's combined stream, SUBSCRIBE, depth and exchangeInfo, around a tape that is encoded into
@@ -22,6 +23,7 @@ let streamOf = new Uint16Array(0)
 let position = 0
 const sockets: (Socket | null)[] = []
 const booksAsked = new Set<string>()
+const histories = new Map<string, BookHistory>()
 let askedAll: () => void = () => {}
 
 function load(file: string): void {
@@ -51,6 +53,14 @@ function load(file: string): void {
   }
   starts[head.frames] = at
   for (let index = 0; index < head.streams.length; index++) sockets.push(null)
+  const deltas = new Map<string, { frame: number; text: string }[]>(head.symbols.map((symbol) => [symbol, []]))
+  for (const [frame, { stream, text }] of tape.frames.entries()) {
+    if (stream.endsWith('@depth@100ms')) deltas.get(symbolOf(stream))?.push({ frame, text })
+  }
+  for (const [symbol, [level, last]] of Object.entries(head.books)) {
+    const answer = `{"lastUpdateId":${last},${head.levels[level]}}`
+    histories.set(symbol, new BookHistory(answer, deltas.get(symbol) ?? []))
+  }
 }
 
 /** Sends frames from..to; answers a promise where a reader is not as fast. */
@@ -158,12 +168,11 @@ function restAnswer(url: URL): string | null {
   }
   if (url.pathname !== '/api/v3/depth') return null
   const symbol = url.searchParams.get('symbol') ?? ''
-  const book = head.books[symbol]
-  if (book === undefined) return null
+  const history = histories.get(symbol)
+  if (history === undefined) return null
   booksAsked.add(symbol)
   queueMicrotask(askedAll)
-  const [level, last] = book
-  return `{"lastUpdateId":${last},${head.levels[level]}}`
+  return history.at(position)
 }
 
 async function open(): Promise<VenueOpened> {
