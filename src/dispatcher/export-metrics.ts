@@ -36,6 +36,8 @@ const {
   eventsRestored,
   ringEvents,
   ringBytes,
+  ringMemoryBytes,
+  ringSpareChunks,
   offersRefused,
   publishFailures,
   queueEvents,
@@ -58,6 +60,8 @@ const carried = {
   eventsRestored,
   ringEvents,
   ringBytes,
+  ringMemoryBytes,
+  ringSpareChunks,
   offersRefused,
   publishFailures,
   queueEvents,
@@ -89,6 +93,8 @@ function carryOne(market: Market, stats: DispatcherStats): void {
   eventsRestored.inc({ market }, stats.restored)
   ringEvents.set({ market }, stats.ringEvents)
   ringBytes.set({ market }, stats.ringBytes)
+  ringMemoryBytes.set({ market }, stats.ringMemoryBytes)
+  ringSpareChunks.set({ market }, stats.ringSpareChunks)
   for (const [reason, count] of Object.entries(stats.publishFailuresByReason)) {
     publishFailures.inc({ market, reason }, count)
   }

@@ -79,6 +79,15 @@ export class Ring {
     this.#limits = limits
   }
 
+  /** What the offers' bytes take, with what is free for the next ones. */
+  get memoryBytes(): number {
+    return this.#memory.bytes
+  }
+
+  get spareChunks(): number {
+    return this.#free.length
+  }
+
   /** A ring of one line. */
   line(channel: Channel): LineRing {
     return new LineRing(this, channel)

@@ -41,6 +41,8 @@ export interface DispatcherStats {
   /** What is kept for a Redis that comes back without it, and what was appended from there. */
   readonly ringEvents: number
   readonly ringBytes: number
+  readonly ringMemoryBytes: number
+  readonly ringSpareChunks: number
   readonly restored: number
   readonly publishFailures: number
   /** The same by the code of the error. */
@@ -92,6 +94,8 @@ export function partStats(
     bookBufferEvents: bookBuffers.events,
     ringEvents: ring.events,
     ringBytes: ring.bytes,
+    ringMemoryBytes: ring.memoryBytes,
+    ringSpareChunks: ring.spareChunks,
     snapshotRequests: snapshots.requests,
     snapshotFailures: snapshots.failures,
     snapshotsOdd: snapshots.odds,

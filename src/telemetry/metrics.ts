@@ -54,6 +54,18 @@ export const metrics = {
     labelNames: ['market'] as const,
     registers,
   }),
+  ringMemoryBytes: new Gauge({
+    name: 'meltica_ring_memory_bytes',
+    help: 'Memory outside of the heap in which they are kept, with what is free there',
+    labelNames: ['market'] as const,
+    registers,
+  }),
+  ringSpareChunks: new Gauge({
+    name: 'meltica_ring_spare_chunks',
+    help: 'Places of batches that are forgotten, kept for those to come',
+    labelNames: ['market'] as const,
+    registers,
+  }),
   eventsRestored: new Counter({
     name: 'meltica_events_restored_total',
     help: 'Events that were in the streams of another Redis process and are appended again',

@@ -6,6 +6,7 @@ import type { LineOffer } from '../../src/dispatcher/line-offer.ts'
 import { Ring } from '../../src/dispatcher/ring.ts'
 import { Channel } from '../../src/domain/event.ts'
 import { asInstrument } from '../../src/domain/instrument.ts'
+import { SLAB_BYTES } from '../../src/lib/slabs.ts'
 import { SentCopy } from '../support/sent-copy.ts'
 import { market, World } from './world.ts'
 
@@ -227,9 +228,11 @@ describe('a Redis that comes back', () => {
       world.dispatcher.event(world.trade(id))
       if (id % 2 === 0) await world.dispatcher.whenIdle()
     }
-    const { ringBytes, ringEvents } = world.dispatcher.stats()
+    const { ringBytes, ringEvents, ringMemoryBytes, ringSpareChunks } = world.dispatcher.stats()
     expect(ringBytes).to.be.within(7_000, 9_000)
     expect(ringEvents).to.be.within(8, 12)
+    expect(ringMemoryBytes).to.equal(SLAB_BYTES)
+    expect(ringSpareChunks, 'what is forgotten serves again').to.be.within(1, 2)
   })
 })
 
