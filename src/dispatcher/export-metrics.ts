@@ -2,6 +2,7 @@ import type { Market } from '../domain/instrument.ts'
 import { bookMetrics } from '../telemetry/book-metrics.ts'
 import { lossMetrics } from '../telemetry/loss-metrics.ts'
 import { beforeScrape, metrics } from '../telemetry/metrics.ts'
+import { ringMetrics } from '../telemetry/ring-metrics.ts'
 import type { BookStats } from './book-guards.ts'
 import type { DispatcherStats } from './stats.ts'
 
@@ -24,7 +25,7 @@ export function exportDispatcherMetrics(dispatcher: MeasuredDispatcher): () => v
 
 /** The dispatchers count since their start, so every metric is set anew from their sums. */
 function carryOver(): void {
-  for (const metric of Object.values({ ...carried, ...bookMetrics, ...lossMetrics })) metric.reset()
+  for (const metric of Object.values({ ...carried, ...bookMetrics, ...lossMetrics, ...ringMetrics })) metric.reset()
   for (const dispatcher of exported) carryOne(dispatcher.market, dispatcher.stats())
 }
 
@@ -34,10 +35,6 @@ const {
   eventsLeftOut,
   eventsMerged,
   eventsRestored,
-  ringEvents,
-  ringBytes,
-  ringMemoryBytes,
-  ringSpareChunks,
   offersRefused,
   publishFailures,
   queueEvents,
@@ -58,10 +55,6 @@ const carried = {
   eventsLeftOut,
   eventsMerged,
   eventsRestored,
-  ringEvents,
-  ringBytes,
-  ringMemoryBytes,
-  ringSpareChunks,
   offersRefused,
   publishFailures,
   queueEvents,
@@ -91,10 +84,10 @@ function carryOne(market: Market, stats: DispatcherStats): void {
   eventsReceived.inc({ market }, stats.received)
   for (const [channel, count] of Object.entries(stats.merged)) eventsMerged.inc({ market, channel }, count)
   eventsRestored.inc({ market }, stats.restored)
-  ringEvents.set({ market }, stats.ringEvents)
-  ringBytes.set({ market }, stats.ringBytes)
-  ringMemoryBytes.set({ market }, stats.ringMemoryBytes)
-  ringSpareChunks.set({ market }, stats.ringSpareChunks)
+  ringMetrics.ringEvents.set({ market }, stats.ringEvents)
+  ringMetrics.ringBytes.set({ market }, stats.ringBytes)
+  ringMetrics.ringMemoryBytes.set({ market }, stats.ringMemoryBytes)
+  ringMetrics.ringSpareChunks.set({ market }, stats.ringSpareChunks)
   for (const [reason, count] of Object.entries(stats.publishFailuresByReason)) {
     publishFailures.inc({ market, reason }, count)
   }

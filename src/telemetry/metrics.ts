@@ -42,30 +42,6 @@ export const metrics = {
     labelNames: ['market', 'channel'] as const,
     registers,
   }),
-  ringEvents: new Gauge({
-    name: 'meltica_ring_events',
-    help: 'Acknowledged events kept to be offered again to a Redis that comes back without them',
-    labelNames: ['market'] as const,
-    registers,
-  }),
-  ringBytes: new Gauge({
-    name: 'meltica_ring_bytes',
-    help: 'The same in bytes, about',
-    labelNames: ['market'] as const,
-    registers,
-  }),
-  ringMemoryBytes: new Gauge({
-    name: 'meltica_ring_memory_bytes',
-    help: 'Memory outside of the heap in which they are kept, with what is free there',
-    labelNames: ['market'] as const,
-    registers,
-  }),
-  ringSpareChunks: new Gauge({
-    name: 'meltica_ring_spare_chunks',
-    help: 'Places of batches that are forgotten, kept for those to come',
-    labelNames: ['market'] as const,
-    registers,
-  }),
   eventsRestored: new Counter({
     name: 'meltica_events_restored_total',
     help: 'Events that were in the streams of another Redis process and are appended again',
