@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { drainByCommand } from './runs.ts'
 import type { Frame, TapeHead } from './tape.ts'
+import { depthAnswer } from './tape-books.ts'
 
 const STREAM_URL = 'wss://stream.binance.com:9443/stream'
 const DEPTH_URL = 'https://api.binance.com/api/v3/depth'
@@ -21,7 +22,7 @@ export async function measureDrain(
     line('ws', STREAM_URL, text)
     if (index !== head.prelude - 1) continue
     for (const [symbol, [level, last]] of Object.entries(head.books)) {
-      line('http', `${DEPTH_URL}?symbol=${symbol}&limit=1000`, `{"lastUpdateId":${last},${head.levels[level]}}`)
+      line('http', `${DEPTH_URL}?symbol=${symbol}&limit=1000`, depthAnswer(last, head.levels[level] as string))
     }
   }
   writeFileSync(capture, gzipSync(`${lines.join('\n')}\n`, { level: 1 }))

@@ -14,6 +14,11 @@ export interface Delta {
   readonly a: readonly Level[]
 }
 
+/** The venue's answer about a book, `levels` as JSON text. */
+export function depthAnswer(last: number, levels: string): string {
+  return `{"lastUpdateId":${last},${levels}}`
+}
+
 export class TapeBook {
   last = 0
   readonly bids = new Map<string, string>()
@@ -36,7 +41,7 @@ export class TapeBook {
   }
 
   answer(): string {
-    return `{"lastUpdateId":${this.last},${this.levels()}}`
+    return depthAnswer(this.last, this.levels())
   }
 
   /** Both sides of a depth answer, as JSON behind `lastUpdateId`. */
@@ -71,7 +76,7 @@ function changes(from: ReadonlyMap<string, string>, to: ReadonlyMap<string, stri
 
 /** What the venue of the bench answers for a book, at any frame of the tape. */
 export class BookHistory {
-  readonly #deltas: readonly { readonly frame: number; readonly text: string }[]
+  readonly #deltas: { readonly frame: number; readonly text: string }[] = []
   /** Depth answers, and how many deltas they hold. */
   readonly #answers: { readonly deltas: number; readonly text: string }[] = []
 
@@ -79,11 +84,13 @@ export class BookHistory {
   constructor(answer: string, deltas: readonly { readonly frame: number; readonly text: string }[]) {
     const book = TapeBook.of(JSON.parse(answer))
     const first = book.last
-    this.#deltas = deltas.filter(({ text }) => deltaOf(text).u > first)
     this.#answers.push({ deltas: 0, text: answer })
-    for (const [index, { text }] of this.#deltas.entries()) {
-      book.apply(deltaOf(text))
-      if ((index + 1) % DELTAS_AN_ANSWER === 0) this.#answers.push({ deltas: index + 1, text: book.answer() })
+    for (const delta of deltas) {
+      const parsed = deltaOf(delta.text)
+      if (parsed.u <= first) continue
+      book.apply(parsed)
+      const count = this.#deltas.push(delta)
+      if (count % DELTAS_AN_ANSWER === 0) this.#answers.push({ deltas: count, text: book.answer() })
     }
   }
 

@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { answerQuestions, type VenueAsked, type VenueOpened } from './messages.ts'
 import { readTape, symbolOf, type TapeHead } from './tape.ts'
-import { BookHistory } from './tape-books.ts'
+import { BookHistory, depthAnswer } from './tape-books.ts'
 
 /**
  * The venue of the bench: Binance's combined stream, SUBSCRIBE, depth and exchangeInfo, around a tape that is encoded into
@@ -58,7 +58,7 @@ function load(file: string): void {
     if (stream.endsWith('@depth@100ms')) deltas.get(symbolOf(stream))?.push({ frame, text })
   }
   for (const [symbol, [level, last]] of Object.entries(head.books)) {
-    const answer = `{"lastUpdateId":${last},${head.levels[level]}}`
+    const answer = depthAnswer(last, head.levels[level] as string)
     histories.set(symbol, new BookHistory(answer, deltas.get(symbol) ?? []))
   }
 }

@@ -2,9 +2,9 @@ import assert from 'node:assert'
 import type { ChannelBatch, Offer, OfferReader, SentCall } from '../bus/publish.ts'
 import type { Channel } from '../domain/event.ts'
 import type { Market } from '../domain/instrument.ts'
-import { BulkReader, writeBulk, writeBytes, writeEmptyBulk, writeInteger } from './packed-command.ts'
+import { BulkReader, INTEGER_BYTES, writeBulk, writeBytes, writeEmptyBulk, writeInteger } from './packed-command.ts'
 
-/** What stands around a bulk at most, a number between it included, and how many bytes a character has at most in UTF-8. */
+/** What stands around a bulk at most, and how many bytes a character has at most in UTF-8. */
 const FRAME_BYTES = 16
 const CHARACTER_BYTES = 3
 const FIELDS_A_GROUP = 10
@@ -162,7 +162,7 @@ export class AppendCalls {
       const offer = offers[index] as Offer
       const { id, first, venueTimeUs, receivedTimeUs, source, trace, data } = offer
       const characters = id.length + first.length + source.length + trace.length + data.length
-      this.#reserve(at, 0, characters * CHARACTER_BYTES)
+      this.#reserve(at, 2 * INTEGER_BYTES, characters * CHARACTER_BYTES)
       const buffer = this.#buffer
       const flags = flagsOf(offer)
       at = flags === '' ? writeEmptyBulk(buffer, at) : writeBulk(buffer, at, flags)

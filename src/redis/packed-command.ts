@@ -120,6 +120,8 @@ export function writeEmptyBulk(buffer: Buffer, start: number): number {
 }
 
 const DIGITS_MAX = 16
+/** Of an integer as an argument, at most. */
+export const INTEGER_BYTES = DIGITS_MAX + 7
 const HALF_DIGITS = 8
 /** Halves of as many digits are integers of 32 bits. */
 const HALF = 100_000_000
